@@ -1,0 +1,88 @@
+# ld_folder(<name> [DEPS folder...] [LIBS external...]): one static library from a folder of src/.
+#
+# Every *.cc below the folder belongs to it; by their names *_test.cc become a test program, *_fuzz.cc one libFuzzer
+# program each, *_bench.cc a Google Benchmark program. DEPS are other folders (lambdad_<name>), LIBS are system
+# libraries. A link test links the library whole-archive with its declared dependencies only, so that a missing
+# dependency breaks the build here and not in the daemon.
+
+find_package(Threads REQUIRED)
+find_package(GTest REQUIRED)
+
+function(ld_folder name)
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;TEST_DEPS" ${ARGN})
+  file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  set(sources ${all})
+  list(FILTER sources EXCLUDE REGEX "(_test|_fuzz|_bench|_main|/main)\\.cc$")
+  set(tests ${all})
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  set(fuzzers ${all})
+  list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
+  set(benches ${all})
+  list(FILTER benches INCLUDE REGEX "_bench\\.cc$")
+
+  set(target lambdad_${name})
+  list(TRANSFORM ARG_DEPS PREPEND lambdad_ OUTPUT_VARIABLE deps)
+  if(sources)
+    add_library(${target} STATIC ${sources})
+    target_link_libraries(${target} PUBLIC lambdad_flags ${deps} ${ARG_LIBS} fmt Threads::Threads)
+    target_precompile_headers(${target} REUSE_FROM lambdad_pch)
+    file(WRITE ${CMAKE_BINARY_DIR}/link_test_main.cc "int main() {}\n")
+    add_executable(${target}_links EXCLUDE_FROM_ALL ${CMAKE_BINARY_DIR}/link_test_main.cc)
+    target_link_libraries(${target}_links PRIVATE "$<LINK_LIBRARY:WHOLE_ARCHIVE,${target}>")
+    set_property(GLOBAL APPEND PROPERTY LD_LINK_TESTS ${target}_links)
+  else()
+    add_library(${target} INTERFACE)
+    target_link_libraries(${target} INTERFACE lambdad_flags ${deps} ${ARG_LIBS} fmt Threads::Threads)
+  endif()
+  set_property(GLOBAL APPEND PROPERTY LD_FOLDERS ${target})
+
+  if(tests)
+    list(TRANSFORM ARG_TEST_DEPS PREPEND lambdad_ OUTPUT_VARIABLE test_deps)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE ${target} ${test_deps} GTest::gmock GTest::gtest_main)
+    target_precompile_headers(${name}_test REUSE_FROM lambdad_pch)
+    add_test(NAME ${name}_test COMMAND ${name}_test)
+    set_tests_properties(${name}_test PROPERTIES TIMEOUT 300)
+  endif()
+  if(LD_FUZZ)
+    foreach(file ${fuzzers})
+      get_filename_component(stem ${file} NAME_WE)
+      add_executable(${stem} ${file})
+      target_link_libraries(${stem} PRIVATE ${target} -fsanitize=fuzzer)
+      set_property(GLOBAL APPEND PROPERTY LD_FUZZERS ${stem})
+    endforeach()
+  endif()
+  if(benches)
+    find_package(benchmark REQUIRED)
+    add_executable(${name}_bench EXCLUDE_FROM_ALL ${benches})
+    target_link_libraries(${name}_bench PRIVATE ${target} benchmark::benchmark_main)
+    set_property(GLOBAL APPEND PROPERTY LD_BENCHES ${name}_bench)
+  endif()
+endfunction()
+
+# ld_check_targets(): what tools/check builds. `header_tests` compiles every header of src/ as the first line of a file
+# of its own, without the precompiled header; `link_tests` links every library alone with its declared dependencies.
+# Call it after all folders.
+function(ld_check_targets)
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/src/*.h)
+  list(FILTER headers EXCLUDE REGEX "/testing/")  # parts of test programs
+  set(sources)
+  foreach(header ${headers})
+    string(MAKE_C_IDENTIFIER ${header} name)
+    set(source ${CMAKE_BINARY_DIR}/header_tests/${name}.cc)
+    # Twice, so that a missing guard shows.
+    file(CONFIGURE OUTPUT ${source} CONTENT "#include \"${header}\"\n#include \"${header}\"\n" @ONLY)
+    list(APPEND sources ${source})
+  endforeach()
+  add_library(header_tests OBJECT EXCLUDE_FROM_ALL ${sources})
+  target_link_libraries(header_tests PRIVATE lambdad_flags)
+  if(TARGET lambdad_aws_generated)
+    add_dependencies(header_tests lambdad_aws_generated)
+  endif()
+  get_property(link_tests GLOBAL PROPERTY LD_LINK_TESTS)
+  add_custom_target(link_tests DEPENDS ${link_tests})
+  get_property(fuzzers GLOBAL PROPERTY LD_FUZZERS)
+  if(fuzzers)
+    add_custom_target(fuzzers DEPENDS ${fuzzers})
+  endif()
+endfunction()
