@@ -1,0 +1,34 @@
+#pragma once
+
+#include <string>
+
+#include "http/message.h"
+#include "system/async.h"
+#include "system/clock.h"
+
+namespace lambdad::http {
+
+struct ClientLimits {
+  std::size_t body_bytes_max = 64 * 1024 * 1024;
+  Duration connect_timeout = 5s;
+  Duration total_timeout = 60s;
+};
+
+/// Sends a request to `host:port` in plain HTTP and reads the whole response. Keeps idle connections for reuse.
+/// `Host` and `Content-Length` are set from the arguments. Errors: kUnavailable (no connection), kTimedOut, kClosed,
+/// kCorrupt (not HTTP, or framed in two ways), kTooLarge, kInvalid (a request that cannot be sent). Never
+/// follows redirects. Trailers of the response are checked and dropped. A kept connection that turns out to be closed
+/// is replaced once, for methods that may run twice. Threading: the loop only.
+/// End: requests on their way finish without the client; `loop` and `host_clock` outlive them.
+class Client {
+ public:
+  Client(Loop& loop, Clock& host_clock, ClientLimits limits = {});
+  ~Client();
+  Async<Result<Response>> send(std::string host, std::uint16_t port, Request request);
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace lambdad::http
