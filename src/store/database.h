@@ -1,0 +1,185 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "base/time.h"
+#include "system/async.h"
+
+namespace lambdad::store {
+
+class Connection;
+
+/// A value bound to a statement or read from a column. Text and blob are both bytes; `Blob` marks what is no text.
+struct Blob {
+  std::string bytes;
+};
+using Param = std::variant<std::monostate, std::int64_t, std::string, Blob>;
+
+/// One row of a result; columns by position, counted from 0. Valid inside the callback it is given to.
+class Row {
+ public:
+  std::int64_t integer(int column) const;
+  std::string text(int column) const;       ///< also for blobs
+  std::string_view view(int column) const;  ///< the same without a copy; valid until the callback returns
+  bool is_null(int column) const;
+
+ private:
+  friend class Connection;
+  explicit Row(void* statement) : statement_(statement) {}
+  void* statement_;
+};
+
+/// Statements inside one transaction. Lives on the database's writer (or reader) thread for the length of the work
+/// function; blocking calls. Statements are prepared once per database and text, so the text must not contain values.
+///
+/// Errors: kConflict for a uniqueness violation, kInvalid for any other constraint, kTooLarge, kInternal for wrong SQL.
+/// kUnavailable (disk full, I/O error) and kCorrupt end the whole transaction: every later call and the work itself
+/// fail, whatever the work function returns.
+class Transaction {
+ public:
+  /// INSERT, UPDATE, DELETE. Returns the number of rows changed.
+  Result<std::int64_t> execute(std::string_view sql, std::span<const Param> params = {});
+  Result<std::int64_t> execute(std::string_view sql, std::initializer_list<Param> params) {
+    return execute(sql, std::span<const Param>(params.begin(), params.size()));
+  }
+  /// Calls `each` per row; also for INSERT ... RETURNING. `each` may use the transaction.
+  Result<void> query(std::string_view sql, std::span<const Param> params, const std::function<void(const Row&)>& each);
+  Result<void> query(std::string_view sql, std::initializer_list<Param> params,
+                     const std::function<void(const Row&)>& each) {
+    return query(sql, std::span<const Param>(params.begin(), params.size()), each);
+  }
+  /// Of the last INSERT on this connection. SQLite only: new code says RETURNING.
+  std::int64_t last_insert_id() const;
+
+ private:
+  friend class Database;
+  explicit Transaction(Connection& connection) : connection_(connection) {}
+  Connection& connection_;
+};
+
+struct Migration {
+  int version;           ///< 1, 2, ... without gaps
+  std::string_view sql;  ///< statements separated by semicolons; append-only once released
+};
+
+enum class Durability {
+  kFull,       ///< synchronous=FULL: a commit survives power loss
+  kEphemeral,  ///< synchronous=OFF, for --ephemeral
+};
+
+/// One SQLite file (WAL) with one writer thread and one reader thread.
+///
+/// Group commit: the writer takes everything that is waiting, runs each piece of work in a savepoint of one shared
+/// transaction, commits once, then reports to all with one post to the loop. It never waits for company: a lone piece
+/// is committed at once, and what arrives meanwhile is the next batch. A piece whose work returns an error is rolled
+/// back alone. While COMMIT or a statement fails for the disk's sake (full disk, I/O error) every piece of the batch
+/// fails with kUnavailable (kCorrupt when the file is damaged) and nothing of it is visible. As with any database, a
+/// commit whose sync failed may turn up after all when the process dies before the next commit: kUnavailable means "not
+/// promised", and whoever repeats the work must be able to meet its own rows.
+///
+/// The single writer connection is also the only one that checkpoints: SQLite before 3.51.3 can corrupt a WAL that two
+/// connections write and checkpoint at once. It does so after reporting, so that nobody waits for it.
+///
+/// Work functions run on the writer thread: they must own what they use (capture by value) and must not touch state
+/// of the loop. They are made, and with their captures destroyed, on the loop. They must not throw, and run once.
+/// Results come back on the loop, after COMMIT, in the order the work was given. A caller that is cancelled while it
+/// waits does not learn the outcome; the work is done nevertheless.
+///
+/// Threading: all calls from the loop. While work is under way the loop does not run out and virtual time stands still.
+/// End: close() finishes queued work and blocks until that is on disk; the waiting callers learn of it when the loop
+/// runs next. The destructor calls it. The loop outlives the database.
+class Database {
+ public:
+  struct Options {
+    Durability durability = Durability::kFull;
+    std::size_t batch_max = 512;            ///< pieces of work per commit
+    std::size_t under_way_max = 65536;      ///< pieces given and not yet reported; more fail with kUnavailable
+    std::uint32_t checkpoint_pages = 1000;  ///< WAL length (4 KiB pages) that asks for a checkpoint
+    /// While commits fail and nobody writes: how long until the writer tries one of its own, which makes healthy() true
+    /// again once there is space.
+    Duration probe_interval = std::chrono::seconds(1);
+  };
+  /// Creates the file when absent (its directory must exist) and applies the migrations above its recorded version,
+  /// each in a transaction. kCorrupt when the file was written by a newer lambdad or is no database of ours;
+  /// kUnavailable for I/O errors and when another process holds the file; kInternal when a migration is wrong. Blocks.
+  static Result<std::unique_ptr<Database>> open(Loop& loop, std::string path, std::span<const Migration> migrations,
+                                                Options options);
+  ~Database();
+
+  /// Runs `work` on the writer thread; its result arrives after COMMIT. `work` is callable as Result<T>(Transaction&).
+  /// Besides the work's own errors: kUnavailable and kCorrupt as said above, kClosed after close().
+  template <class F>
+  auto write(F work) -> Async<std::invoke_result_t<F&, Transaction&>> {
+    return submit<std::invoke_result_t<F&, Transaction&>>(Kind::kWrite, std::move(work));
+  }
+  /// Runs `work` on the reader thread in a read transaction: sees everything acknowledged before the call.
+  template <class F>
+  auto read(F work) -> Async<std::invoke_result_t<F&, Transaction&>> {
+    return submit<std::invoke_result_t<F&, Transaction&>>(Kind::kRead, std::move(work));
+  }
+  /// `work` on the calling thread, on the writer connection, committed when this returns. For start-up: it blocks.
+  Result<void> run_now(const std::function<Result<void>(Transaction&)>& work);
+
+  /// False after a commit failed for lack of space or an I/O error, until one succeeds again. From any thread.
+  bool healthy() const;
+  struct Stats {
+    std::uint64_t commits = 0;      ///< transactions committed
+    std::uint64_t works = 0;        ///< pieces of work committed, or rolled back by their own error
+    std::uint64_t failures = 0;     ///< pieces of work that failed because their batch did
+    std::uint64_t checkpoints = 0;  ///< checkpoints that moved the whole WAL
+  };
+  Stats stats() const;  ///< from any thread
+  void close();
+
+ private:
+  enum class Kind { kWrite, kRead };
+
+  /// A piece of work on its way. Made on the loop, run on a worker thread, finished and destroyed on the loop.
+  struct Piece {
+    virtual ~Piece() = default;
+    /// Worker thread, inside the transaction. False when the work failed and must be rolled back.
+    virtual bool run(Transaction& tx) = 0;
+    /// Loop. nullopt when the work's own result stands.
+    virtual void finish(std::optional<Error> failure) = 0;
+    std::optional<Error> failure;
+  };
+  template <class R, class F>
+  struct Task final : Piece {
+    Task(Loop& loop, F w) : work(std::move(w)), promise(loop) {}
+    bool run(Transaction& tx) override { return result.emplace(work(tx)).has_value(); }
+    void finish(std::optional<Error> why) override {
+      promise.set(why ? R(std::unexpected(std::move(*why))) : std::move(*result));
+    }
+    F work;
+    std::optional<R> result;
+    Promise<R> promise;
+  };
+  void enqueue(Kind kind, std::unique_ptr<Piece> piece);
+
+  template <class R, class F>
+  Async<R> submit(Kind kind, F work) {
+    auto task = std::make_unique<Task<R, F>>(loop_, std::move(work));
+    Promise<R> promise = task->promise;
+    enqueue(kind, std::move(task));
+    co_return co_await promise.get();
+  }
+
+  struct Impl;
+  explicit Database(Loop& loop);
+  Loop& loop_;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lambdad::store
