@@ -1,0 +1,126 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/arn.h"
+#include "base/error.h"
+#include "base/time.h"
+#include "system/async.h"
+
+namespace lambdad::ports {
+
+/// A function as a caller names it: qualifier empty, "$LATEST", a version number or an alias.
+struct FunctionRef {
+  std::string account;
+  std::string region;
+  std::string name;
+  std::string qualifier;
+  FunctionArn arn() const { return FunctionArn{region, account, name, qualifier}; }
+  bool operator==(const FunctionRef&) const = default;
+};
+
+/// Immutable snapshot of one version of a function: what the data plane runs. A change of the function makes a new
+/// snapshot; invocations that run keep theirs.
+struct FunctionVersion {
+  std::string account;
+  std::string region;
+  std::string name;
+  std::string version;      ///< "$LATEST" or a number
+  std::string snapshot_id;  ///< changes with every change of code or configuration: environments of another
+                            ///< snapshot id are never used for this one
+  std::string runtime;      ///< "python3.11", "nodejs20.x", "provided.al2023"
+  std::string handler;
+  std::string role;
+  std::string code_sha256;  ///< hex of the zip: names the blob and the unpacked package
+  Duration timeout = 3s;
+  int memory_mb = 128;
+  int ephemeral_storage_mb = 512;
+  std::map<std::string, std::string> environment;
+  std::string log_group;        ///< "/aws/lambda/NAME"
+  std::string dead_letter_arn;  ///< empty: none
+  FunctionArn unqualified_arn() const { return FunctionArn{region, account, name, ""}; }
+};
+using FunctionVersionPtr = std::shared_ptr<const FunctionVersion>;
+
+/// How asynchronous events for one qualifier are retried. Defaults as AWS's.
+/// Source: Lambda API reference, PutFunctionEventInvokeConfig.
+struct EventInvokeConfig {
+  int maximum_retry_attempts = 2;       ///< 0..2
+  Duration maximum_event_age = 21600s;  ///< 60 s..6 h
+};
+
+/// Why a function cannot be resolved, in the terms of the answer to Invoke.
+enum class ResolveFailure {
+  kNoSuchFunction,  ///< 404 "Function not found: ARN[:Q]"
+  kPending,         ///< 409 still being created
+  kFailed,          ///< 409/502: creation failed
+};
+
+/// What the data plane knows of functions. Threading: the loop only.
+struct FunctionCatalog {
+  virtual ~FunctionCatalog() = default;
+  virtual std::expected<FunctionVersionPtr, ResolveFailure> resolve(const FunctionRef& function) = 0;
+  /// Reserved concurrency of the function; nullopt when none is set.
+  virtual std::optional<int> reserved_concurrency(const FunctionRef& function) = 0;
+  /// Sum of all reserved concurrency in the account and region: what functions without a reservation cannot have.
+  virtual int reserved_concurrency_total(const std::string& account, const std::string& region) = 0;
+  virtual EventInvokeConfig event_invoke_config(const FunctionRef& function) = 0;
+  /// `listener(account, region, name)` runs when a function's snapshots changed or it was deleted, so that idle
+  /// environments of older snapshots can go.
+  virtual void on_change(std::function<void(const FunctionRef&)> listener) = 0;
+};
+
+/// On whose behalf an invocation runs; admission is counted per plane.
+enum class Plane { kSync, kAsync, kPoller };
+
+struct InvocationRequest {
+  FunctionRef function;
+  std::string request_id;      ///< UUID v4; the same for every attempt of an asynchronous event
+  std::string payload;         ///< JSON bytes; empty is delivered as {}
+  std::string client_context;  ///< decoded JSON; empty: none
+  std::string trace_header;    ///< X-Amzn-Trace-Id; empty: a new one is made
+  Plane plane = Plane::kSync;
+  bool want_log_tail = false;
+};
+
+/// Reason member of TooManyRequestsException. Source: Lambda API reference, ThrottleReason.
+enum class ThrottleReason { kConcurrentInvocationLimit, kReservedConcurrentInvocationLimit, kInvocationRateLimit };
+
+/// What became of one attempt. The kind says whether the asynchronous plane and the pollers try again, and whether
+/// that try counts.
+struct InvocationOutcome {
+  enum class Kind {
+    kSuccess,
+    kFunctionError,   ///< handler error, timeout, crash, init failure: HTTP 200 + X-Amz-Function-Error; retries count
+    kThrottled,       ///< 429; retried without counting
+    kSystemError,     ///< 5xx, environment could not be made; retried without counting
+    kNoSuchFunction,  ///< 404
+    kNotReady,        ///< 409 Pending / Failed
+  };
+  Kind kind = Kind::kSystemError;
+  std::string payload;           ///< the response, or the error document of a function error
+  std::string executed_version;  ///< set for success and function error
+  std::string log_tail;          ///< last 4 KB of the invocation's log, raw; when asked for
+  ThrottleReason throttle_reason = ThrottleReason::kConcurrentInvocationLimit;
+  ResolveFailure resolve_failure = ResolveFailure::kNoSuchFunction;
+  std::string detail;  ///< of a system error, for the log
+  bool ok() const { return kind == Kind::kSuccess; }
+};
+
+/// The one way to run a function. Threading: the loop only.
+struct FunctionInvoker {
+  virtual ~FunctionInvoker() = default;
+  /// Runs the function and waits for it (RequestResponse). Never throws; cancellation of the caller does not stop a
+  /// function that runs.
+  virtual Async<InvocationOutcome> invoke(InvocationRequest request) = 0;
+  /// Puts the event into the durable queue (Event). Returns after the commit. kUnavailable: nothing was accepted.
+  virtual Async<Result<void>> enqueue(InvocationRequest request) = 0;
+};
+
+}  // namespace lambdad::ports
