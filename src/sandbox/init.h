@@ -1,0 +1,49 @@
+/// Process 1 of a sandbox: builds the sandbox from inside, then starts, signals and reaps on request of the keeper.
+///
+/// It does nothing else: no timers, no files, one socket. Programs cannot reach it: they are other users (or, under an
+/// ordinary user, without the right to trace), it is not dumpable, and the kernel drops signals to process 1 that
+/// come from inside. When the keeper is gone it ends, and the kernel ends the rest of the pid namespace with it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sandbox/protocol.h"
+#include "sandbox/rootfs.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/seccomp_filter.h"
+
+namespace lambdad::sandbox {
+
+/// What init knows when it is made. It then enters the control groups and waits to be told what to become.
+struct InitSetting {
+  Isolation isolation = Isolation::kNamespaces;
+  bool own_network = false;  ///< makes the listeners itself, in its network namespace
+  bool own_users = false;    ///< user 0 and kFunctionUid are mapped to different users of the host
+  const SeccompProgram* seccomp = nullptr;
+  std::vector<UniqueFd> group_entries;  ///< SandboxCgroup::open_entries
+};
+
+/// What it is told with kGo; the trees of `root.mounts` travel as descriptors.
+struct InitPlan {
+  RootPlan root;
+  std::uint16_t runtime_api_port = 0;
+  std::uint16_t endpoint_port = 0;
+  std::uint64_t processes_max = 0;
+  std::vector<ReadOnlyMount> mounts;  ///< kProcess: paths below a target mean the source
+  std::string tmp_directory;          ///< kProcess: TMPDIR
+};
+
+/// The kGo packet of `sandbox`, without its descriptors, and back.
+Encoder encode_plan(std::uint64_t sandbox, const InitPlan& plan);
+Result<InitPlan> decode_plan(Decoder& message, std::vector<UniqueFd> descriptors);
+
+/// Runs in the child that clone3 made, on the keeper's heap as it was; never returns.
+[[noreturn]] void run_init(const InitSetting& setting, int channel);
+
+/// A listening socket on 127.0.0.1 of the calling process's network; port 0 lets the kernel choose. `port` receives
+/// what was bound.
+Result<UniqueFd> listen_on_loopback(std::uint16_t& port);
+
+}  // namespace lambdad::sandbox

@@ -1,0 +1,148 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/time.h"
+#include "observe/log.h"
+#include "system/async.h"
+#include "system/files.h"
+
+namespace lambdad::sandbox {
+
+/// What separates a function from the host and from other functions. docs/isolation.md says what each protects against.
+enum class Isolation {
+  kProcess,     ///< ordinary processes: debugging only
+  kNamespaces,  ///< user, mount, pid, ipc, uts, net namespaces; read-only root; seccomp; cgroup limits where possible
+};
+
+enum class NetworkPolicy {
+  kEndpointOnly,  ///< loopback with the Runtime API and the AWS endpoint, nothing else
+  kHost,          ///< the host's network (outbound internet); the planted sockets move to Unix-free loopback ports
+};
+
+/// A directory of the host shown read-only inside.
+struct ReadOnlyMount {
+  std::string source;
+  std::string target;
+};
+
+/// A symbolic link inside, made when nothing stands at `path`.
+struct LinkInside {
+  std::string path;  ///< absolute, as are mount targets
+  std::string to;
+};
+
+struct SandboxSpec {
+  std::string name;                   ///< for logs: [a-z0-9-], at most 100, unique
+  std::vector<ReadOnlyMount> mounts;  ///< /var/task, /var/runtime, /opt, interpreter prefixes
+  std::vector<LinkInside> links;
+  std::uint64_t memory_bytes = 0;  ///< cgroup limit; /tmp comes on top
+  std::uint64_t tmp_bytes = 0;     ///< size of /tmp
+  std::uint32_t pids_max = 1024;
+  std::uint32_t cpu_millis = 0;  ///< share of one CPU in 1/1000; 0: unlimited
+  NetworkPolicy network = NetworkPolicy::kEndpointOnly;
+  std::uint16_t runtime_api_port = 9001;  ///< on 127.0.0.1 inside
+  std::uint16_t endpoint_port = 4566;     ///< on 127.0.0.1 inside
+};
+
+struct ProcessSpec {
+  std::vector<std::string> argv;  ///< argv[0] is the path inside the sandbox
+  std::vector<std::pair<std::string, std::string>> environment;
+  std::string working_directory = "/var/task";
+};
+
+struct ProcessExit {
+  int exit_code = 0;  ///< valid when signal == 0
+  int signal = 0;
+  bool out_of_memory = false;  ///< the cgroup's OOM killer ended it
+};
+
+/// One program running in a sandbox. Destroying it kills it and everything it started.
+/// Threading: the loop only.
+class Process {
+ public:
+  virtual ~Process() = default;
+  /// Read end of the pipe that is stdout and stderr. Once.
+  virtual UniqueFd take_output() = 0;
+  /// Returns when the program has ended and has been reaped. May be awaited by several.
+  virtual Async<ProcessExit> wait_exit() = 0;
+  virtual bool running() const = 0;
+  /// Signals the program's process; kill() ends every process of the sandbox at once.
+  virtual void terminate() = 0;  ///< SIGTERM
+  virtual void kill() = 0;       ///< SIGKILL to all
+};
+
+/// An isolated place with its own /tmp, network and limits, in which one program at a time runs. Survives the end of
+/// the program, so that a new one can be started with /tmp kept.
+/// Threading: the loop only. Destroying it kills what runs and removes everything it had on the host.
+class Sandbox {
+ public:
+  virtual ~Sandbox() = default;
+  /// Listening sockets inside. Each once; the Runtime API and the AWS endpoint are served on them by the daemon.
+  virtual UniqueFd take_runtime_api_listener() = 0;
+  virtual UniqueFd take_endpoint_listener() = 0;
+  /// "127.0.0.1:9001" as seen from inside.
+  virtual std::string runtime_api_address() const = 0;
+  virtual std::string endpoint_address() const = 0;
+  /// kNotFound when argv[0] does not exist inside, kDenied when it is not executable.
+  virtual Async<Result<std::unique_ptr<Process>>> start(ProcessSpec spec) = 0;
+  /// Stops and resumes all processes between invocations; no-op where the host cannot.
+  virtual void freeze() = 0;
+  virtual void thaw() = 0;
+  /// High-water mark of memory since the last reset; 0 when the host cannot say.
+  virtual std::uint64_t memory_peak_bytes() const = 0;
+  /// Removes the sandbox and waits until nothing of it is left.
+  virtual Async<void> destroy() = 0;
+};
+
+/// What this host can enforce, for the start-up log and `lambdad doctor`.
+struct Capabilities {
+  bool namespaces = false;
+  bool seccomp = false;
+  bool memory_limit = false;
+  bool pids_limit = false;
+  bool cpu_limit = false;
+  bool freezer = false;
+  std::string cgroup_mode;           ///< "v1", "v2", "hybrid", "none"
+  std::vector<std::string> missing;  ///< in words, with what to do
+};
+
+/// Makes sandboxes through the keeper process.
+///
+/// start_keeper() must be called in main() before any thread exists; it forks. When the daemon dies, the keeper kills
+/// every sandbox and exits; leftovers of an earlier daemon on the same state directory are removed at start.
+/// Threading: the loop only. End: stop() destroys all sandboxes and ends the keeper.
+class SandboxFactory {
+ public:
+  struct Options {
+    Isolation isolation = Isolation::kNamespaces;
+    std::string state_directory;  ///< for roots and /tmp of sandboxes: DATA/sandboxes
+    /// Bare sandboxes (namespaces and control groups, nothing of a function) kept ready, so that create() does not
+    /// wait for the kernel to make them. Refilled while nothing else is asked for.
+    unsigned spares = 2;
+  };
+  /// Opaque: the keeper's end of a socket pair and its pid.
+  struct KeeperHandle {
+    UniqueFd socket;
+    int pid = -1;
+  };
+  static Result<KeeperHandle> start_keeper(const Options& options);
+
+  SandboxFactory(Loop& loop, Logger& log, KeeperHandle keeper, Options options);
+  ~SandboxFactory();
+  Async<Result<std::unique_ptr<Sandbox>>> create(SandboxSpec spec);
+  Async<Result<Capabilities>> capabilities();
+  Async<void> stop();
+
+  struct Impl;  ///< in sandbox.cc
+
+ private:
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace lambdad::sandbox
