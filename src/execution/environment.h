@@ -1,0 +1,47 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "ports/functions.h"
+#include "system/async.h"
+
+namespace lambdad::execution {
+
+/// One execution environment of one function version, as the scheduler sees it.
+///
+///        create          invoke                answer             next
+///   ()  ───────▶  cold ─────────▶  running ─────────────▶ settling ──────▶ ready ─▶ (invoke)
+///                  ▲  initialise() ───────────────────────────────────────▶ ▲
+///                  └── timeout, exit, init error: the process is killed; /tmp stays; next invoke starts anew
+///
+/// Threading: the loop only. One invocation at a time. End: shutdown() must have been awaited before destruction.
+class Environment {
+ public:
+  virtual ~Environment() = default;
+
+  /// Runs Init ahead of the first invocation, with its own limit of 10 s. When it fails or is too slow the
+  /// environment stays cold and the invocation repeats Init under the function's timeout ("suppressed init"), so that
+  /// its caller gets the reason.
+  virtual Async<void> initialise() = 0;
+  /// Runs the function once. Success or function error; a system error when no process can be started for a reason
+  /// that is not the function's. Only when available().
+  virtual Async<ports::InvocationOutcome> invoke(ports::InvocationRequest request) = 0;
+
+  /// Whether invoke() may be called: cold, or the runtime waits for an invocation.
+  virtual bool available() const = 0;
+  /// The runtime has answered and will ask for the next invocation within microseconds, usually.
+  virtual bool settling() const = 0;
+  /// Woken whenever available() or settling() may have changed.
+  virtual Notifier& changed() = 0;
+  /// Stops the processes until the next invocation.
+  virtual void freeze() = 0;
+  virtual Async<void> shutdown() = 0;
+  virtual const ports::FunctionVersionPtr& function() const = 0;
+};
+
+/// Makes the sandbox of a new, cold environment. Errors: kNotFound (no interpreter), kUnavailable, kDenied.
+using EnvironmentFactory =
+    std::function<Async<Result<std::shared_ptr<Environment>>>(ports::FunctionVersionPtr function)>;
+
+}  // namespace lambdad::execution

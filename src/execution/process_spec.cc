@@ -1,0 +1,97 @@
+#include "execution/process_spec.h"
+
+#include <map>
+
+namespace lambdad::execution {
+
+Result<sandbox::ProcessSpec> make_process_spec(const ports::FunctionVersion& function, const Interpreter& interpreter,
+                                               const EnvironmentFacts& facts) {
+  const std::string_view family = runtime_family(function.runtime);
+  std::map<std::string, std::string> variables;
+  auto set = [&](std::string_view name, std::string value) { variables[std::string(name)] = std::move(value); };
+
+  set("PATH", "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin");
+  set("LD_LIBRARY_PATH",
+      "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib");
+  set("LANG", "en_US.UTF-8");
+  if (family == "nodejs") {
+    const std::string major = function.runtime.substr(6, function.runtime.find('.') - 6);
+    set("NODE_PATH", fmt::format("/opt/nodejs/node{}/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:"
+                                 "/var/runtime:/var/task",
+                                 major));
+  }
+  if (!facts.aws_endpoint.empty()) set("AWS_ENDPOINT_URL", facts.aws_endpoint);
+
+  for (const auto& [name, value] : function.environment) set(name, value);
+
+  set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
+  set("AWS_ACCESS_KEY_ID", facts.access_key_id);
+  set("AWS_SECRET_ACCESS_KEY", facts.secret_access_key);
+  set("AWS_SESSION_TOKEN", facts.session_token);
+  set("_HANDLER", function.handler);
+  if (family != "provided") set("AWS_EXECUTION_ENV", "AWS_Lambda_" + function.runtime);
+  set("AWS_LAMBDA_LOG_GROUP_NAME", function.log_group);
+  set("AWS_LAMBDA_LOG_STREAM_NAME", facts.log_stream);
+  set("LAMBDA_TASK_ROOT", "/var/task");
+  set("LAMBDA_RUNTIME_DIR", "/var/runtime");
+  set("AWS_REGION", function.region);
+  set("AWS_DEFAULT_REGION", function.region);
+  set("AWS_LAMBDA_FUNCTION_NAME", function.name);
+  set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", std::to_string(function.memory_mb));
+  set("AWS_LAMBDA_FUNCTION_VERSION", function.version);
+  set("AWS_LAMBDA_INITIALIZATION_TYPE", facts.initialization_type);
+  set("AWS_LAMBDA_RUNTIME_API", facts.runtime_api);
+  set("TZ", ":UTC");
+
+  sandbox::ProcessSpec spec;
+  if (family == "python") {
+    spec.argv = {interpreter.path, "-S", "/var/runtime/bootstrap.py"};
+  } else if (family == "nodejs") {
+    // AWS's runtimes switch these off; an interpreter knows them from the version on, NODE_OPTIONS may ask otherwise.
+    // Source: Lambda Developer Guide, "Building Lambda functions with Node.js", experimental features.
+    const auto options = variables.find("NODE_OPTIONS");
+    auto asked_for = [&](std::string_view option) {
+      return options != variables.end() && options->second.find(option) != std::string::npos;
+    };
+    spec.argv = {interpreter.path};
+    const bool node_20 = interpreter.version.starts_with("20.");
+    const bool node_22 = interpreter.version.starts_with("22.");
+    if ((node_20 || node_22) && !asked_for("--experimental-require-module")) {
+      spec.argv.push_back("--no-experimental-require-module");
+    }
+    if (node_22 && !asked_for("--experimental-detect-module")) {
+      spec.argv.push_back("--no-experimental-detect-module");
+    }
+    spec.argv.push_back("/var/runtime/bootstrap.cjs");
+  } else if (family == "provided") {
+    spec.argv = {"/var/task/bootstrap"};
+  } else {
+    return fail(Errc::kNotFound, "lambdad does not run {}", function.runtime);
+  }
+  if (auto wrapper = variables.find("AWS_LAMBDA_EXEC_WRAPPER");
+      wrapper != variables.end() && family != "provided" && !wrapper->second.empty()) {
+    spec.argv.insert(spec.argv.begin(), wrapper->second);
+  }
+  spec.environment.assign(variables.begin(), variables.end());
+  spec.working_directory = "/var/task";
+  return spec;
+}
+
+std::vector<sandbox::ReadOnlyMount> make_mounts(const ports::FunctionVersion& function, const Interpreter& interpreter,
+                                                const std::string& code_directory,
+                                                const std::string& runtimes_directory) {
+  std::vector<sandbox::ReadOnlyMount> mounts{{code_directory, "/var/task"}};
+  const std::string_view family = runtime_family(function.runtime);
+  if (family == "python" || family == "nodejs") {
+    mounts.push_back({fmt::format("{}/{}", runtimes_directory, family), "/var/runtime"});
+  }
+  if (!interpreter.prefix.empty()) mounts.push_back({interpreter.prefix, interpreter.prefix});
+  return mounts;
+}
+
+std::vector<sandbox::LinkInside> make_links(const ports::FunctionVersion& function) {
+  if (runtime_family(function.runtime) != "nodejs") return {};
+  return {{"/node_modules", "/var/runtime/node_modules"}, {"/var/node_modules", "/opt/nodejs/node_modules"}};
+}
+
+}  // namespace lambdad::execution

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+
+#include "execution/runtimes.h"
+#include "ports/functions.h"
+#include "sandbox/sandbox.h"
+
+namespace lambdad::execution {
+
+/// Facts of one environment that end in its processes' environment variables.
+struct EnvironmentFacts {
+  std::string log_stream;
+  std::string runtime_api;   ///< host:port inside the sandbox
+  std::string aws_endpoint;  ///< "http://127.0.0.1:4566" inside the sandbox; empty: not given to the function
+  std::string access_key_id;
+  std::string secret_access_key;
+  std::string session_token;
+  std::string initialization_type = "on-demand";
+};
+
+/// Program, arguments and environment variables of a function's runtime.
+///
+/// Variables are merged as AWS does, later wins: the runtime's defaults, the customer's, AWS_XRAY_*, credentials,
+/// reserved ones. AWS_ENDPOINT_URL is lambdad's own addition and gives way to the customer's.
+/// Source: Lambda Developer Guide, "Using Lambda environment variables"; merge order of AWS's Runtime Interface
+/// Emulator. kNotFound when the runtime's interpreter is missing.
+Result<sandbox::ProcessSpec> make_process_spec(const ports::FunctionVersion& function, const Interpreter& interpreter,
+                                               const EnvironmentFacts& facts);
+
+/// What the sandbox of this function must show: the code at /var/task, the bootstrap at /var/runtime, the interpreter.
+std::vector<sandbox::ReadOnlyMount> make_mounts(const ports::FunctionVersion& function, const Interpreter& interpreter,
+                                                const std::string& code_directory,
+                                                const std::string& runtimes_directory);
+
+/// Links that let ES modules find by bare name what require() finds through NODE_PATH, as on AWS.
+std::vector<sandbox::LinkInside> make_links(const ports::FunctionVersion& function);
+
+}  // namespace lambdad::execution

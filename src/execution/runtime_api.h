@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "http/message.h"
+#include "system/async.h"
+
+namespace lambdad::execution {
+
+/// Largest response of a function: 6 MiB + 100 bytes. Source: observed, Runtime API error text (November 2025).
+inline constexpr std::size_t kResponseBytesMax = 6291556;
+
+/// What the runtime is given by GET /runtime/invocation/next.
+struct NextInvocation {
+  std::string request_id;
+  std::string payload;
+  std::int64_t deadline_epoch_ms = 0;
+  std::string invoked_function_arn;
+  std::string trace_id;
+  std::string client_context;
+  std::string cognito_identity;
+};
+
+/// The Runtime API of one environment: the state machine behind http://127.0.0.1:9001/2018-06-01.
+///
+/// One invocation at a time. The environment offers an invocation; the runtime fetches it with `next`, answers with
+/// `response` or `error`, and calls `next` again, which makes it ready for another. Calling `next` again before
+/// answering hands out the same event. A runtime that breaks off is reset() by the environment before a new process
+/// starts. Source: Lambda Developer Guide, "Using the Lambda runtime API"; error bodies as AWS's Runtime Interface
+/// Emulator. Threading: the loop only. `on_change` is called from inside the handler after every change of state.
+class RuntimeApi {
+ public:
+  enum class State {
+    kStarted,    ///< the process runs its initialisation; it has not called next
+    kInitError,  ///< it has posted init/error
+    kReady,      ///< it waits in next
+    kRunning,    ///< it has an invocation and has not answered
+    kResponded,  ///< it has answered and not called next again
+  };
+  /// How the current invocation ended, as the runtime said.
+  struct Answer {
+    bool is_error = false;
+    bool too_large = false;  ///< the runtime was told 413
+    std::string payload;
+    std::string error_type;  ///< header Lambda-Runtime-Function-Error-Type, or trailer
+  };
+
+  explicit RuntimeApi(Loop& loop);
+
+  /// Serves one request of the runtime.
+  Async<http::Response> handle(http::Request request);
+
+  /// Makes `invocation` the current one; a waiting `next` returns it. The state must be kReady, kResponded or kStarted
+  /// (it is then fetched by the first `next`).
+  void offer(NextInvocation invocation);
+  /// The answer to the current invocation, once; nullopt when there is none yet.
+  std::optional<Answer> take_answer();
+  /// Body of init/error, kept until reset().
+  const std::optional<Answer>& init_error() const { return init_error_; }
+  /// Gives the current invocation up (timeout): later answers to it are refused.
+  void abandon();
+  /// For a new process: everything forgotten, waiting `next` calls of the old one end.
+  void reset();
+  State state() const { return state_; }
+  /// Woken after every change of state.
+  Notifier& changed() { return changed_; }
+
+ private:
+  Async<http::Response> next();
+  http::Response respond(http::Request request, std::string_view request_id);
+  http::Response error(http::Request request, std::string_view request_id);
+  http::Response init_error(http::Request request);
+
+  void set_state(State state);
+
+  State state_ = State::kStarted;
+  std::uint64_t generation_ = 0;  ///< of the process; a next() of an older one ends
+  std::optional<NextInvocation> current_;
+  bool answered_ = false;
+  std::optional<Answer> answer_;
+  std::optional<Answer> init_error_;
+  Notifier offered_;
+  Notifier changed_;
+};
+
+}  // namespace lambdad::execution
