@@ -1,0 +1,95 @@
+/// An environment for tests of the scheduler: behaves like a runtime, without a sandbox.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "execution/environment.h"
+#include "system/clock.h"
+
+namespace lambdad::scheduler {
+
+/// What the environments of one test do and what happened to them.
+struct FakeRuntime {
+  Duration init{};    ///< time Init takes
+  Duration work{};    ///< time an invocation takes
+  Duration settle{};  ///< time between the answer and the next `next`
+  int made = 0;
+  int shut_down = 0;
+  int frozen = 0;
+  int invocations = 0;
+  int running = 0;
+  int running_max = 0;
+  bool fail_to_make = false;
+};
+
+class FakeEnvironment final : public execution::Environment, public std::enable_shared_from_this<FakeEnvironment> {
+ public:
+  FakeEnvironment(Loop& loop, Clock& clock, FakeRuntime& runtime, ports::FunctionVersionPtr function, int number)
+      : clock_(clock),
+        runtime_(runtime),
+        function_(std::move(function)),
+        number_(number),
+        changed_(loop),
+        tasks_(loop) {}
+
+  Async<void> initialise() override { co_await clock_.sleep_for(runtime_.init); }
+
+  /// Answers with the number of this environment.
+  Async<ports::InvocationOutcome> invoke(ports::InvocationRequest) override {
+    LD_CHECK(available(), "invoked while not available");
+    state_ = State::kBusy;
+    ++runtime_.invocations;
+    runtime_.running_max = std::max(runtime_.running_max, ++runtime_.running);
+    co_await clock_.sleep_for(runtime_.work);
+    --runtime_.running;
+    ports::InvocationOutcome outcome;
+    outcome.kind = ports::InvocationOutcome::Kind::kSuccess;
+    outcome.payload = std::to_string(number_);
+    if (runtime_.settle > Duration::zero()) {
+      state_ = State::kSettling;
+      tasks_.spawn("fake settle", become_ready());
+    } else {
+      state_ = State::kReady;
+    }
+    co_return outcome;
+  }
+
+  bool available() const override { return state_ == State::kReady; }
+  bool settling() const override { return state_ == State::kSettling; }
+  Notifier& changed() override { return changed_; }
+  void freeze() override { ++runtime_.frozen; }
+  Async<void> shutdown() override {
+    ++runtime_.shut_down;
+    co_await tasks_.stop();
+  }
+  const ports::FunctionVersionPtr& function() const override { return function_; }
+
+ private:
+  enum class State { kReady, kBusy, kSettling };
+  Async<void> become_ready() {
+    co_await clock_.sleep_for(runtime_.settle);
+    state_ = State::kReady;
+    changed_.notify_all();
+  }
+  Clock& clock_;
+  FakeRuntime& runtime_;
+  ports::FunctionVersionPtr function_;
+  int number_;
+  State state_ = State::kReady;
+  Notifier changed_;
+  TaskGroup tasks_;
+};
+
+/// Makes FakeEnvironments numbered from 1; `runtime` and `clock` outlive them.
+inline execution::EnvironmentFactory fake_factory(Loop& loop, Clock& clock, FakeRuntime& runtime) {
+  return [&loop, &clock,
+          &runtime](ports::FunctionVersionPtr function) -> Async<Result<std::shared_ptr<execution::Environment>>> {
+    if (runtime.fail_to_make) co_return fail(Errc::kUnavailable, "no room");
+    ++runtime.made;
+    co_return std::make_shared<FakeEnvironment>(loop, clock, runtime, std::move(function), runtime.made);
+  };
+}
+
+}  // namespace lambdad::scheduler
