@@ -1,0 +1,82 @@
+#include "invoke/invoker.h"
+
+namespace lambdad::invoke {
+
+namespace {
+
+using Kind = ports::InvocationOutcome::Kind;
+
+std::string_view status_of(Kind kind) {
+  switch (kind) {
+    case Kind::kSuccess: return "success";
+    case Kind::kFunctionError: return "function_error";
+    case Kind::kThrottled: return "throttled";
+    case Kind::kSystemError: return "system_error";
+    case Kind::kNoSuchFunction: return "not_found";
+    case Kind::kNotReady: return "not_ready";
+  }
+  return "unknown";
+}
+
+// Root=1-<8 hex of the time>-<24 hex>, as X-Ray. Source: X-Ray Developer Guide, "Tracing header".
+std::string new_trace_header(System& system) {
+  return fmt::format("Root=1-{:08x}-{};Parent={};Sampled=0", to_epoch_seconds(system.clock.wall()),
+                     system.random.hex(24), system.random.hex(16));
+}
+
+}  // namespace
+
+Invoker::Invoker(System& system, Logger& log, Metrics& metrics, ports::FunctionCatalog& catalog,
+                 scheduler::ConcurrencyLedger& ledger, scheduler::Scheduler& scheduler)
+    : system_(system), log_(log), metrics_(metrics), catalog_(catalog), ledger_(ledger), scheduler_(scheduler) {}
+
+Async<ports::InvocationOutcome> Invoker::invoke(ports::InvocationRequest request) {
+  // A caller that goes away does not stop a function that runs.
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  const ports::FunctionRef function = request.function;
+  const MonoTime begin = system_.host_clock.mono();
+  ports::InvocationOutcome outcome;
+  auto resolved = catalog_.resolve(function);
+  if (!resolved) {
+    outcome.kind = resolved.error() == ports::ResolveFailure::kNoSuchFunction ? Kind::kNoSuchFunction : Kind::kNotReady;
+    outcome.resolve_failure = resolved.error();
+    record(function, outcome, Duration::zero());
+    co_return outcome;
+  }
+  auto permit = ledger_.acquire(function, catalog_.reserved_concurrency(function),
+                                catalog_.reserved_concurrency_total(function.account, function.region));
+  if (!permit) {
+    outcome.kind = Kind::kThrottled;
+    outcome.throttle_reason = permit.error();
+    record(function, outcome, Duration::zero());
+    co_return outcome;
+  }
+  auto token = system_.activity.begin();
+  if (request.trace_header.empty()) request.trace_header = new_trace_header(system_);
+  outcome = co_await scheduler_.run(std::move(*resolved), std::move(request));
+  record(function, outcome, system_.host_clock.mono() - begin);
+  co_return outcome;
+}
+
+Async<Result<void>> Invoker::enqueue(ports::InvocationRequest request) {
+  if (!enqueue_) co_return fail(Errc::kUnavailable, "the asynchronous plane is not running");
+  co_return co_await enqueue_(std::move(request));
+}
+
+void Invoker::record(const ports::FunctionRef& function, const ports::InvocationOutcome& outcome, Duration took) {
+  metrics_
+      .counter("lambdad_invocations_total", "Attempts to run a function, by outcome.",
+               {{"function", function.name}, {"status", std::string(status_of(outcome.kind))}})
+      .add();
+  if (outcome.kind == Kind::kSuccess || outcome.kind == Kind::kFunctionError) {
+    metrics_
+        .histogram("lambdad_invocation_seconds", "Time from admission to the function's answer.",
+                   {{"function", function.name}})
+        .observe(to_seconds(took));
+  }
+  if (outcome.kind == Kind::kSystemError) {
+    log_.error("invocation_failed", {{"function", function.name}, {"reason", outcome.detail}});
+  }
+}
+
+}  // namespace lambdad::invoke

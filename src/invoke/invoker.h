@@ -1,0 +1,42 @@
+#pragma once
+
+#include <functional>
+
+#include "observe/log.h"
+#include "observe/metrics.h"
+#include "ports/functions.h"
+#include "scheduler/concurrency.h"
+#include "scheduler/scheduler.h"
+#include "system/system.h"
+
+namespace lambdad::invoke {
+
+/// Runs functions: resolve the version, take a unit of concurrency, run, record. Every plane goes through here, so
+/// throttling, metrics and logs exist once. Holds an Activity token while a function runs.
+///
+/// Ownership: borrows everything. Threading: the loop only.
+class Invoker final : public ports::FunctionInvoker {
+ public:
+  /// Accepts an event durably; given by the asynchronous plane.
+  using Enqueue = std::function<Async<Result<void>>(ports::InvocationRequest)>;
+
+  Invoker(System& system, Logger& log, Metrics& metrics, ports::FunctionCatalog& catalog,
+          scheduler::ConcurrencyLedger& ledger, scheduler::Scheduler& scheduler);
+
+  Async<ports::InvocationOutcome> invoke(ports::InvocationRequest request) override;
+  Async<Result<void>> enqueue(ports::InvocationRequest request) override;
+  void set_enqueue(Enqueue enqueue) { enqueue_ = std::move(enqueue); }
+
+ private:
+  void record(const ports::FunctionRef& function, const ports::InvocationOutcome& outcome, Duration took);
+
+  System& system_;
+  Logger& log_;
+  Metrics& metrics_;
+  ports::FunctionCatalog& catalog_;
+  scheduler::ConcurrencyLedger& ledger_;
+  scheduler::Scheduler& scheduler_;
+  Enqueue enqueue_;
+};
+
+}  // namespace lambdad::invoke
