@@ -1,0 +1,556 @@
+#include "services/sqs/broker.h"
+
+#include <algorithm>
+#include <set>
+#include <span>
+#include <utility>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include "base/arn.h"
+
+namespace lambdad::sqs {
+
+namespace {
+
+constexpr std::size_t kReclaimRowsPerCommit = 500;
+/// A wall clock this far ahead of the service's time was set forward (or the machine slept): follow it.
+constexpr Duration kFollowWallAfter = 1s;
+
+constexpr const char* kSentHelp = "Messages accepted by SQS queues";
+constexpr const char* kReceivedHelp = "Messages handed out by SQS queues";
+constexpr const char* kDeletedHelp = "Messages deleted from SQS queues by receipt handle";
+
+std::shared_ptr<const std::string> shared_arn(const LiveQueue& queue) {
+  return std::make_shared<const std::string>(queue.arn());
+}
+
+}  // namespace
+
+LiveQueue::LiveQueue(QueueRow r, QueueAttributes a, Metrics& metrics)
+    : row(std::move(r)),
+      attributes(std::move(a)),
+      messages(attributes.retention()),
+      sent(metrics.counter("lambdad_sqs_messages_sent_total", kSentHelp, {{"queue", row.name}})),
+      received(metrics.counter("lambdad_sqs_messages_received_total", kReceivedHelp, {{"queue", row.name}})),
+      removed(metrics.counter("lambdad_sqs_messages_deleted_total", kDeletedHelp, {{"queue", row.name}})) {}
+
+std::string LiveQueue::arn() const {
+  return Arn{.service = "sqs", .region = row.region, .account = row.account, .resource = row.name}.str();
+}
+
+/// A parked long poll. Lives in the frame of park().
+struct Waiter {
+  explicit Waiter(Loop& loop) : woken(loop) {}
+  LiveQueuePtr queue;
+  WallTime deadline;
+  std::uint64_t number = 0;
+  std::list<Waiter*>::iterator place;
+  bool linked = false;
+  bool was_woken = false;
+  Notifier woken;
+  Activity::Token activity;
+};
+
+// --- life -----------------------------------------------------------------------------------------------------------
+
+Broker::Broker(System& system, Logger& log, Metrics& metrics, std::unique_ptr<Store> store)
+    : system_(system),
+      log_(log),
+      metrics_(metrics),
+      store_(std::move(store)),
+      self_(std::make_shared<Broker*>(this)),
+      anchor_mono_(system.clock.mono()),
+      anchor_wall_(system.clock.wall()),
+      turn_free_(system.loop),
+      timer_changed_(system.loop),
+      dead_added_(system.loop),
+      steps_(system.loop),
+      background_(system.loop) {
+  metrics_.on_scrape([weak = std::weak_ptr(self_)] {
+    if (const auto self = weak.lock()) (*self)->update_gauges();
+  });
+}
+
+Broker::~Broker() = default;
+
+Result<std::unique_ptr<Broker>> Broker::open(System& system, Logger& log, Metrics& metrics, Options options) {
+  LD_TRY_VOID(system.files.make_directories(options.directory));
+  LD_TRY(auto store, Store::open(system.loop, options.directory + "/sqs.db", options.durability));
+  LD_TRY_VOID(store->ensure_secret(system.random.bytes(16)));
+  std::unique_ptr<Broker> broker(new Broker(system, log, metrics, std::move(store)));
+  LD_TRY_VOID(broker->load());
+  broker->background_.spawn("sqs timer", broker->run_timer());
+  broker->background_.spawn("sqs reclaim", broker->run_reclaim());
+  return broker;
+}
+
+Result<void> Broker::load() {
+  handles_.emplace(store_->secret());
+  const WallTime start = now();
+  std::map<QueueId, LiveQueuePtr> by_id;
+  std::optional<Error> failure;
+  LD_TRY_VOID(store_->load({
+      .queue =
+          [&](QueueRow row) {
+            auto attributes = QueueAttributes{}.with(row.attributes, QueueAttributes::Occasion::kCreate);
+            if (!attributes) {
+              failure = Error{Errc::kCorrupt, fmt::format("queue {}: {}", row.name, attributes.error().message)};
+              return;
+            }
+            const QueueId id = row.id;
+            by_id.emplace(id, adopt(std::move(row), std::move(*attributes)));
+          },
+      .deleted = [&](DeletedQueueRow row) { deleted_.emplace(Key(row.account, row.region, row.name), row.deleted_at); },
+      .message =
+          [&](QueueId queue, QueuedMessage message) {
+            if (auto it = by_id.find(queue); it != by_id.end()) it->second->messages.add(std::move(message), start);
+          },
+      .dead = [&](RowId row) { dead_.push_back(row); },
+  }));
+  if (failure) return std::unexpected(std::move(*failure));
+  std::size_t messages = 0;
+  for (const auto& [key, queue] : queues_) messages += queue->messages.size();
+  log_.info("sqs_loaded", {{"queues", queues_.size()}, {"messages", messages}});
+  return {};
+}
+
+LiveQueuePtr Broker::adopt(QueueRow row, QueueAttributes attributes) {
+  Key key(row.account, row.region, row.name);
+  auto queue = std::make_shared<LiveQueue>(std::move(row), std::move(attributes), metrics_);
+  queues_.insert_or_assign(std::move(key), queue);
+  return queue;
+}
+
+Async<void> Broker::stop() {
+  stopping_ = true;
+  while (!deadlines_.empty()) wake(*deadlines_.begin()->second);
+  co_await background_.stop();
+  co_await steps_.drain();
+  co_await steps_.stop();
+  store_->close();
+}
+
+aws::Error Broker::unavailable() {
+  aws::Error error = aws::internal_failure();
+  error.type = "ServiceUnavailable";
+  error.http_status = 503;
+  error.message = "The request has failed due to a temporary failure of the server.";
+  return error;
+}
+
+WallTime Broker::now() {
+  const WallTime running = anchor_wall_ + (system_.clock.mono() - anchor_mono_);
+  const WallTime wall = system_.clock.wall();
+  if (wall - running <= kFollowWallAfter) return running;
+  anchor_wall_ = wall;
+  anchor_mono_ = system_.clock.mono();
+  timer_changed_.notify_all();
+  return wall;
+}
+
+// --- queues ---------------------------------------------------------------------------------------------------------
+
+LiveQueuePtr Broker::find(const std::string& account, const std::string& region, const std::string& name) const {
+  const auto it = queues_.find(Key(account, region, name));
+  return it == queues_.end() ? nullptr : it->second;
+}
+
+LiveQueuePtr Broker::find_arn(std::string_view text) const {
+  const auto arn = Arn::parse(text);
+  if (!arn || arn->service != "sqs") return nullptr;
+  return find(arn->account, arn->region, arn->resource);
+}
+
+std::vector<LiveQueuePtr> Broker::list(const std::string& account, const std::string& region,
+                                       const std::string& after) const {
+  std::vector<LiveQueuePtr> found;
+  for (auto it = queues_.upper_bound(Key(account, region, after));
+       it != queues_.end() && std::get<0>(it->first) == account && std::get<1>(it->first) == region; ++it) {
+    found.push_back(it->second);
+  }
+  return found;
+}
+
+std::optional<WallTime> Broker::deleted_at(const std::string& account, const std::string& region,
+                                           const std::string& name) const {
+  const auto it = deleted_.find(Key(account, region, name));
+  return it == deleted_.end() ? std::nullopt : std::optional(it->second);
+}
+
+Broker::Turn::~Turn() {
+  if (broker_ == nullptr) return;
+  broker_->changing_ = false;
+  broker_->turn_free_.notify_one();
+}
+
+Async<Broker::Turn> Broker::take_turn() {
+  while (changing_) co_await turn_free_.wait();
+  changing_ = true;
+  co_return Turn(*this);
+}
+
+Async<Result<LiveQueuePtr>> Broker::create(std::string account, std::string region, std::string name,
+                                           QueueAttributes attributes, AttributeMap tags) {
+  const WallTime created = now();
+  QueueRow row{.id = store_->next_id(),
+               .account = std::move(account),
+               .region = std::move(region),
+               .name = std::move(name),
+               .created_at = created,
+               .modified_at = created,
+               .attributes = attributes.as_set(),
+               .tags = std::move(tags),
+               .purge_floor = 0,
+               .purged_at = std::nullopt};
+  LD_CO_TRY_VOID(co_await store_->insert_queue(row));
+  deleted_.erase(Key(row.account, row.region, row.name));
+  co_return adopt(std::move(row), std::move(attributes));
+}
+
+Async<Result<void>> Broker::update(LiveQueuePtr queue, QueueRow row) {
+  LD_CO_TRY_VOID(co_await store_->update_queue(row));
+  queue->row = std::move(row);
+  co_return Result<void>{};
+}
+
+Async<Result<void>> Broker::set_attributes(LiveQueuePtr queue, QueueAttributes attributes) {
+  QueueRow row = queue->row;
+  row.attributes = attributes.as_set();
+  row.modified_at = now();
+  LD_CO_TRY_VOID(co_await update(queue, std::move(row)));
+  queue->attributes = std::move(attributes);
+  queue->messages.set_retention(queue->attributes.retention());
+  settle(*queue);
+  co_return Result<void>{};
+}
+
+Async<Result<void>> Broker::set_tags(LiveQueuePtr queue, AttributeMap tags) {
+  QueueRow row = queue->row;
+  row.tags = std::move(tags);
+  co_return co_await update(queue, std::move(row));
+}
+
+Async<Result<void>> Broker::remove(LiveQueuePtr queue) {
+  const DeletedQueueRow trace{queue->row.account, queue->row.region, queue->row.name, now()};
+  LD_CO_TRY_VOID(co_await store_->delete_queue(queue->row.id, trace));
+  const Key key(trace.account, trace.region, trace.name);
+  queues_.erase(key);
+  std::erase_if(deleted_,
+                [&](const auto& entry) { return entry.second + kNameBlockedAfterDelete <= trace.deleted_at; });
+  deleted_.insert_or_assign(key, trace.deleted_at);
+  queue->deleted = true;
+  reclaim(queue->messages.remove_below(std::numeric_limits<RowId>::max()));
+  while (!queue->waiters.empty()) wake(*queue->waiters.front());
+  co_return Result<void>{};
+}
+
+Async<Result<void>> Broker::purge(LiveQueuePtr queue) {
+  QueueRow row = queue->row;
+  row.purge_floor = store_->next_id();
+  row.purged_at = now();
+  const RowId floor = row.purge_floor;
+  LD_CO_TRY_VOID(co_await update(queue, std::move(row)));
+  reclaim(queue->messages.remove_below(floor));
+  settle(*queue);
+  co_return Result<void>{};
+}
+
+// --- messages -------------------------------------------------------------------------------------------------------
+
+Async<Result<void>> Broker::send(LiveQueuePtr queue, std::vector<NewMessage> messages) {
+  co_return co_await finish("sqs send", send_step(std::move(queue), std::move(messages)));
+}
+
+Async<Result<void>> Broker::send_step(LiveQueuePtr queue, std::vector<NewMessage> messages) {
+  std::vector<QueuedMessage> queued;
+  std::vector<RowId> rows;
+  for (NewMessage& message : messages) {
+    const WallTime available_at = message.content->sent_at + message.delay;
+    rows.push_back(store_->next_id());
+    queued.push_back({.row = rows.back(), .content = std::move(message.content), .available_at = available_at});
+  }
+  LD_CO_TRY_VOID(co_await store_->insert_messages(queue->row.id, queued));
+  if (queue->deleted) {
+    reclaim(std::move(rows));
+    co_return fail(Errc::kNotFound, "queue {} was deleted meanwhile", queue->row.name);
+  }
+  const WallTime stored = now();
+  for (QueuedMessage& message : queued) {
+    if (message.row < queue->row.purge_floor) {
+      reclaim({message.row});  // purged on its way in
+    } else {
+      queue->messages.add(std::move(message), stored);
+    }
+  }
+  queue->sent.add(rows.size());
+  settle(*queue);
+  co_return Result<void>{};
+}
+
+Async<Result<std::vector<QueuedMessage>>> Broker::receive(LiveQueuePtr queue, ReceiveOptions options) {
+  Activity::Token activity = system_.activity.begin();
+  const WallTime deadline = now() + options.wait;
+  for (;;) {
+    if (queue->deleted) co_return fail(Errc::kNotFound, "queue {} was deleted meanwhile", queue->row.name);
+    if (stopping_) co_return std::vector<QueuedMessage>{};
+    const WallTime at = now();
+    if (counts(*queue).in_flight >= kInFlightMax) {
+      if (options.wait <= Duration::zero()) co_return fail(Errc::kThrottled, "too many messages in flight");
+    } else {
+      LiveQueuePtr dead_letter_queue;
+      Queue::TakeOptions take{.messages_max = options.messages_max,
+                              .visibility_timeout = options.visibility_timeout,
+                              .max_receive_count = std::nullopt,
+                              .leaving_max = kRedrivesPerStepMax};
+      if (const auto& policy = queue->attributes.redrive_policy()) {
+        // While the dead-letter queue is gone, messages stay and are received again, as on AWS.
+        dead_letter_queue = find_arn(policy->dead_letter_arn);
+        if (dead_letter_queue && dead_letter_queue != queue) take.max_receive_count = policy->max_receive_count;
+      }
+      auto taken = std::make_unique<Queue::Taken>(queue->messages.take(at, take));
+      settle(*queue);
+      if (!taken->empty()) {
+        auto step = receive_step(queue, dead_letter_queue, std::move(taken), at, options.visibility_timeout);
+        LD_CO_TRY(auto received, co_await begin("sqs receive", std::move(step)).get());
+        if (!received.empty()) co_return received;
+        continue;
+      }
+    }
+    if (at >= deadline) co_return std::vector<QueuedMessage>{};
+    activity.release();
+    activity = co_await park(queue, deadline);
+  }
+}
+
+Async<Result<std::vector<QueuedMessage>>> Broker::receive_step(LiveQueuePtr queue, LiveQueuePtr dead_letter_queue,
+                                                               std::unique_ptr<Queue::Taken> taken, WallTime at,
+                                                               Duration visibility_timeout) {
+  Store::Receive receive{.rows = {}, .received_at = at, .available_at = at + visibility_timeout};
+  for (const auto& received : taken->received) receive.rows.push_back(received.message.row);
+  std::vector<Store::Move> moves;
+  if (!taken->leaving.empty()) {
+    const auto source = shared_arn(*queue);
+    for (const QueuedMessage& message : taken->leaving) {
+      QueuedMessage moved = message;
+      moved.row = store_->next_id();
+      moved.available_at = at;
+      moved.dead_letter_source = source;
+      moves.push_back({.from = message.row, .to = std::move(moved)});
+    }
+  }
+  const QueueId target = dead_letter_queue ? dead_letter_queue->row.id : 0;
+  if (auto stored = co_await store_->record_receive(std::move(receive), moves, target); !stored) {
+    queue->messages.undo(*taken);
+    settle(*queue);
+    co_return std::unexpected(std::move(stored).error());
+  }
+  const WallTime stored_at = now();
+  for (Store::Move& move : moves) {
+    const bool was_there = queue->messages.finish_leaving(move.from);
+    if (was_there && !dead_letter_queue->deleted && move.to.row >= dead_letter_queue->row.purge_floor) {
+      dead_letter_queue->messages.add(std::move(move.to), stored_at);
+    } else {
+      reclaim({move.to.row});  // deleted or purged on its way
+    }
+  }
+  if (!moves.empty()) settle(*dead_letter_queue);
+  queue->received.add(taken->received.size());
+  std::vector<QueuedMessage> messages;
+  for (auto& received : taken->received) messages.push_back(std::move(received.message));
+  co_return messages;
+}
+
+Async<Result<void>> Broker::remove_messages(LiveQueuePtr queue, std::vector<ReceiptHandle> handles) {
+  std::vector<RowId> rows;
+  for (const ReceiptHandle& handle : handles) {
+    if (queue->messages.may_remove(handle.row, handle.generation)) rows.push_back(handle.row);
+  }
+  if (rows.empty()) co_return Result<void>{};
+  co_return co_await finish("sqs delete", remove_step(std::move(queue), std::move(rows)));
+}
+
+Async<Result<void>> Broker::remove_step(LiveQueuePtr queue, std::vector<RowId> rows) {
+  LD_CO_TRY_VOID(co_await store_->remove_messages(rows));
+  for (const RowId row : rows) {
+    if (queue->messages.remove(row)) queue->removed.add();
+  }
+  settle(*queue);
+  co_return Result<void>{};
+}
+
+Async<Result<void>> Broker::change_visibility(LiveQueuePtr queue, std::vector<Store::Visibility> changes) {
+  co_return co_await finish("sqs visibility", visibility_step(std::move(queue), std::move(changes)));
+}
+
+Async<Result<void>> Broker::visibility_step(LiveQueuePtr queue, std::vector<Store::Visibility> changes) {
+  LD_CO_TRY_VOID(co_await store_->set_visibility(changes));
+  for (const Store::Visibility& change : changes) {
+    queue->messages.change_visibility(change.row, change.receive_count, change.available_at, now());
+  }
+  settle(*queue);
+  co_return Result<void>{};
+}
+
+Queue::Counts Broker::counts(LiveQueue& queue) {
+  queue.messages.advance(now());
+  return queue.messages.counts();
+}
+
+Uuid Broker::new_message_id() {
+  Uuid uuid;
+  system_.random.fill(std::as_writable_bytes(std::span(uuid.bytes)));
+  uuid.bytes[6] = static_cast<std::uint8_t>((uuid.bytes[6] & 0x0f) | 0x40);
+  uuid.bytes[8] = static_cast<std::uint8_t>((uuid.bytes[8] & 0x3f) | 0x80);
+  return uuid;
+}
+
+// --- waiting --------------------------------------------------------------------------------------------------------
+
+void Broker::settle(LiveQueue& queue) {
+  queue.messages.advance(now());
+  if (auto expired = queue.messages.take_expired(); !expired.empty()) reclaim(std::move(expired));
+  // A poll that finds its message gone to another parks again, so waking one too many does no harm.
+  for (std::size_t ready = queue.messages.counts().visible; ready > 0 && !queue.waiters.empty(); --ready) {
+    wake(*queue.waiters.front());
+  }
+  set_alarm(queue);
+}
+
+void Broker::set_alarm(LiveQueue& queue) {
+  const std::optional<WallTime> wanted = queue.waiters.empty() ? std::nullopt : queue.messages.next_transition();
+  if (wanted == queue.alarm) return;
+  if (queue.alarm) alarms_.erase({*queue.alarm, queue.row.id});
+  queue.alarm = wanted;
+  if (!wanted) return;
+  alarms_.emplace(std::pair(*wanted, queue.row.id), &queue);
+  note_earlier(*wanted);
+}
+
+Async<Activity::Token> Broker::park(LiveQueuePtr queue, WallTime deadline) {
+  Waiter waiter(system_.loop);
+  waiter.queue = queue;
+  waiter.deadline = deadline;
+  waiter.number = next_waiter_++;
+  waiter.place = queue->waiters.insert(queue->waiters.end(), &waiter);
+  waiter.linked = true;
+  deadlines_.emplace(std::pair(deadline, waiter.number), &waiter);
+  set_alarm(*queue);
+  note_earlier(deadline);
+
+  // Whatever ends the wait, nothing keeps pointing here; a wake-up that cancellation swallowed goes to the next poll.
+  struct Leave {
+    Broker& broker;
+    Waiter& waiter;
+    bool resumed = false;
+    ~Leave() {
+      broker.unlink(waiter);
+      if (waiter.was_woken && !resumed && !waiter.queue->deleted) broker.settle(*waiter.queue);
+    }
+  } leave{*this, waiter};
+  co_await waiter.woken.wait();
+  leave.resumed = true;
+  co_return std::move(waiter.activity);
+}
+
+void Broker::unlink(Waiter& waiter) {
+  if (!waiter.linked) return;
+  waiter.linked = false;
+  waiter.queue->waiters.erase(waiter.place);
+  deadlines_.erase({waiter.deadline, waiter.number});
+  if (waiter.queue->waiters.empty()) set_alarm(*waiter.queue);
+}
+
+void Broker::wake(Waiter& waiter) {
+  unlink(waiter);
+  waiter.was_woken = true;
+  waiter.activity = system_.activity.begin();
+  waiter.woken.notify_all();
+}
+
+std::optional<WallTime> Broker::earliest() const {
+  std::optional<WallTime> when;
+  if (!alarms_.empty()) when = alarms_.begin()->first.first;
+  if (!deadlines_.empty() && (!when || deadlines_.begin()->first.first < *when)) when = deadlines_.begin()->first.first;
+  return when;
+}
+
+void Broker::note_earlier(WallTime when) {
+  if (when < armed_for_) timer_changed_.notify_all();
+}
+
+Async<void> Broker::sleep_until(WallTime when) {
+  co_await system_.clock.sleep_until(anchor_mono_ + (when - anchor_wall_));
+  // From the moment the clock woke us until what is due was done, virtual time must stand still.
+  timer_activity_ = system_.activity.begin();
+}
+
+Async<void> Broker::run_timer() {
+  using namespace asio::experimental::awaitable_operators;
+  for (;;) {
+    const auto next = earliest();
+    armed_for_ = next.value_or(WallTime::max());
+    if (next) {
+      try {
+        co_await (sleep_until(*next) || timer_changed_.wait());
+      } catch (const asio::multiple_exceptions&) {
+        throw_cancelled();  // both were
+      }
+    } else {
+      co_await timer_changed_.wait();
+    }
+    const WallTime at = now();
+    while (!deadlines_.empty() && deadlines_.begin()->first.first <= at) wake(*deadlines_.begin()->second);
+    while (!alarms_.empty() && alarms_.begin()->first.first <= at) settle(*alarms_.begin()->second);
+    timer_activity_.release();
+  }
+}
+
+// --- upkeep ---------------------------------------------------------------------------------------------------------
+
+void Broker::reclaim(std::vector<RowId> rows) {
+  if (rows.empty()) return;
+  dead_.insert(dead_.end(), rows.begin(), rows.end());
+  dead_added_.notify_all();
+}
+
+Async<void> Broker::run_reclaim() {
+  for (;;) {
+    while (dead_.empty()) co_await dead_added_.wait();
+    const std::size_t count = std::min(dead_.size(), kReclaimRowsPerCommit);
+    const auto first = dead_.end() - static_cast<std::ptrdiff_t>(count);
+    std::vector<RowId> rows(first, dead_.end());
+    dead_.erase(first, dead_.end());
+    auto activity = system_.activity.begin();
+    const auto removed = co_await store_->remove_messages(rows);
+    activity.release();
+    if (!removed) {
+      // They are dead for every reader, so there is no hurry; a restart finds what is left.
+      log_.warn("sqs_reclaim_failed", {{"error", removed.error().detail}});
+      dead_.insert(dead_.end(), rows.begin(), rows.end());
+      co_await system_.host_clock.sleep_for(1s);
+    }
+  }
+}
+
+void Broker::update_gauges() {
+  std::map<std::string, Queue::Counts> by_name;  // queues of several accounts and regions may share a name
+  for (const auto& [key, queue] : queues_) {
+    const Queue::Counts one = counts(*queue);
+    Queue::Counts& sum = by_name[queue->row.name];
+    sum.visible += one.visible;
+    sum.delayed += one.delayed;
+    sum.in_flight += one.in_flight;
+  }
+  for (const auto& [key, at] : deleted_) by_name.try_emplace(std::get<2>(key));
+  for (const auto& [name, sum] : by_name) {
+    const auto set = [&](const char* metric, const char* help, std::size_t value) {
+      metrics_.gauge(metric, help, {{"queue", name}}).set(static_cast<double>(value));
+    };
+    set("lambdad_sqs_messages_visible", "Messages that can be received", sum.visible);
+    set("lambdad_sqs_messages_delayed", "Messages whose delay has not ended", sum.delayed);
+    set("lambdad_sqs_messages_in_flight", "Messages received and not deleted", sum.in_flight);
+  }
+}
+
+}  // namespace lambdad::sqs
