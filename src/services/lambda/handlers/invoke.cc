@@ -1,0 +1,120 @@
+#include "base/encoding.h"
+#include "services/lambda/handlers/handlers.h"
+
+namespace lambdad::lambda {
+namespace {
+
+aws::Outcome<std::string> decode_client_context(const std::optional<std::string>& encoded) {
+  if (!encoded || encoded->empty()) return std::string();
+  if (encoded->size() > kClientContextBytesMax) {
+    return std::unexpected(api::invalid_request_content(
+        fmt::format("Client context must not be longer than {} bytes of Base64 text.", kClientContextBytesMax)));
+  }
+  auto decoded = base64_decode(*encoded);
+  if (!decoded || !json::validate(*decoded)) {
+    return std::unexpected(api::invalid_request_content("Client context must be a valid Base64-encoded JSON object."));
+  }
+  return *decoded;
+}
+
+aws::Outcome<void> check_payload_size(std::size_t size, const std::string& invocation_type) {
+  const std::size_t limit = invocation_type == "Event" ? kEventPayloadBytesMax : kSyncPayloadBytesMax;
+  if (size <= limit) return {};
+  return std::unexpected(api::request_too_large(fmt::format(
+      "{} byte payload is too large for the {} invocation type (limit {} bytes)", size, invocation_type, limit)));
+}
+
+aws::Error resolve_error(ports::FunctionRef function, ports::ResolveFailure failure) {
+  switch (failure) {
+    case ports::ResolveFailure::kNoSuchFunction:
+      // Recorded: Invoke names the version it looked for.
+      if (function.qualifier.empty()) function.qualifier = "$LATEST";
+      return function_not_found(function);
+    case ports::ResolveFailure::kPending:
+    case ports::ResolveFailure::kFailed: break;
+  }
+  return api::resource_conflict(fmt::format(
+      "The operation cannot be performed at this time. The function is currently in the following state: {}",
+      failure == ports::ResolveFailure::kPending ? "Pending" : "Failed"));
+}
+
+aws::Error throttled(ports::ThrottleReason reason) {
+  aws::Error error = api::too_many_requests("Rate Exceeded.");
+  switch (reason) {
+    case ports::ThrottleReason::kConcurrentInvocationLimit:
+      error.members.set("Reason", "ConcurrentInvocationLimitExceeded");
+      error.has_type_member = false;  // recorded
+      break;
+    case ports::ThrottleReason::kReservedConcurrentInvocationLimit:
+      error.members.set("Reason", "ReservedFunctionConcurrentInvocationLimitExceeded");
+      break;
+    case ports::ThrottleReason::kInvocationRateLimit:
+      error.members.set("Reason", "FunctionInvocationRateLimitExceeded");
+      break;
+  }
+  error.retry_after = "1";
+  return error;
+}
+
+aws::Outcome<api::InvocationResponse> to_response(Lambda& lambda, const aws::RequestContext& context,
+                                                  const ports::FunctionRef& function, ports::InvocationOutcome outcome,
+                                                  bool want_log_tail) {
+  using Kind = ports::InvocationOutcome::Kind;
+  api::InvocationResponse out;
+  switch (outcome.kind) {
+    case Kind::kThrottled: return std::unexpected(throttled(outcome.throttle_reason));
+    case Kind::kNoSuchFunction: return std::unexpected(resolve_error(function, ports::ResolveFailure::kNoSuchFunction));
+    case Kind::kNotReady: return std::unexpected(resolve_error(function, outcome.resolve_failure));
+    case Kind::kSystemError:
+      return std::unexpected(service_failure(lambda, context, Error{Errc::kInternal, "invoking: " + outcome.detail}));
+    case Kind::kFunctionError: out.function_error = "Unhandled"; break;
+    case Kind::kSuccess: break;
+  }
+  out.status_code = 200;
+  out.payload = std::move(outcome.payload);
+  out.executed_version = std::move(outcome.executed_version);
+  if (want_log_tail) out.log_result = base64_encode(outcome.log_tail);
+  return out;
+}
+
+}  // namespace
+
+// The order of the checks is what clients can see: size, existence, state, JSON, concurrency (reference B.1).
+Reply<api::InvocationResponse> invoke(Lambda* lambda, aws::RequestContext* context, api::InvocationRequest in) {
+  const std::string type = in.invocation_type.value_or("RequestResponse");
+  std::string payload = std::move(in.payload).value_or("");
+  auto ref = function_ref(*context, in.function_name, in.qualifier);
+  if (!ref) co_return std::unexpected(std::move(ref.error()));
+  if (auto size = check_payload_size(payload.size(), type); !size) co_return std::unexpected(std::move(size.error()));
+  if (auto version = lambda->functions.resolve(*ref); !version) {
+    co_return std::unexpected(resolve_error(*ref, version.error()));
+  }
+  if (auto valid = json::validate(payload); !payload.empty() && !valid) {
+    co_return std::unexpected(api::invalid_request_content(fmt::format(
+        "Could not parse request body into json: Could not parse payload into json: {}", valid.error().detail)));
+  }
+  auto client_context = type == "RequestResponse" ? decode_client_context(in.client_context) : std::string();
+  if (!client_context) co_return std::unexpected(std::move(client_context.error()));
+  if (type == "DryRun") co_return api::InvocationResponse{.status_code = 204};
+  if (lambda->invoker == nullptr) {
+    co_return std::unexpected(service_failure(*lambda, *context, Error{Errc::kUnavailable, "no invoker yet"}));
+  }
+
+  ports::InvocationRequest request{.function = *ref,
+                                   .request_id = context->request_id,
+                                   .payload = std::move(payload),
+                                   .client_context = std::move(*client_context),
+                                   .trace_header = context->headers.get_or("X-Amzn-Trace-Id", "")};
+  if (type == "Event") {
+    request.plane = ports::Plane::kAsync;
+    auto accepted = co_await lambda->invoker->enqueue(std::move(request));
+    if (!accepted) co_return std::unexpected(service_failure(*lambda, *context, accepted.error()));
+    co_return api::InvocationResponse{.status_code = 202};
+  }
+  const bool want_log_tail = in.log_type.value_or("None") == "Tail";
+  request.want_log_tail = want_log_tail;
+  auto outcome = co_await lambda->invoker->invoke(std::move(request));
+  co_return to_response(*lambda, *context, *ref, std::move(outcome), want_log_tail);
+}
+
+}  // namespace lambdad::lambda

@@ -1,0 +1,65 @@
+// TagResource, UntagResource, ListTags. Tags belong to functions; other resources have none here.
+#include "services/lambda/handlers/handlers.h"
+#include "services/lambda/settings.h"
+
+namespace lambdad::lambda {
+namespace {
+
+aws::Outcome<ports::FunctionRef> tagged_function(const aws::RequestContext& context, const std::string& resource) {
+  const auto arn = FunctionArn::parse(resource);
+  if (!arn) {
+    return std::unexpected(aws::not_served("lambda", context.operation, "Resource that is no function"));
+  }
+  if (!arn->qualifier.empty()) {
+    return std::unexpected(api::invalid_parameter_value(
+        "Tags on function aliases and versions are not supported. Please specify a function ARN."));
+  }
+  return function_ref(context, resource);
+}
+
+/// Stores the function with other tags, which is a new revision (recorded).
+Reply<aws::Unit> commit_tags(Lambda* lambda, aws::RequestContext* context, Function function) {
+  function.revision_id = lambda->functions.new_revision();
+  auto code = lambda->functions.packages().hold(function.current.code_sha256);
+  auto committed = co_await lambda->functions.commit(std::move(function), std::move(code));
+  if (!committed) co_return std::unexpected(service_failure(*lambda, *context, committed.error()));
+  co_return aws::Unit{};
+}
+
+}  // namespace
+
+Reply<aws::Unit> tag_resource(Lambda* lambda, aws::RequestContext* context, api::TagResourceRequest in) {
+  auto ref = tagged_function(*context, in.resource);
+  if (!ref) co_return std::unexpected(std::move(ref.error()));
+  if (in.tags.empty()) {
+    co_return std::unexpected(api::invalid_parameter_value("An error occurred and the request cannot be processed."));
+  }
+  auto guard = co_await lambda->functions.lock(*ref);
+  auto found = find_latest(*lambda, *ref);
+  if (!found) co_return std::unexpected(std::move(found.error()));
+  Function function = **found;
+  for (auto& [key, value] : in.tags) function.tags[key] = std::move(value);
+  if (auto count = check_tag_count(function.tags.size()); !count) co_return std::unexpected(std::move(count.error()));
+  co_return co_await commit_tags(lambda, context, std::move(function));
+}
+
+Reply<aws::Unit> untag_resource(Lambda* lambda, aws::RequestContext* context, api::UntagResourceRequest in) {
+  auto ref = tagged_function(*context, in.resource);
+  if (!ref) co_return std::unexpected(std::move(ref.error()));
+  auto guard = co_await lambda->functions.lock(*ref);
+  auto found = find_latest(*lambda, *ref);
+  if (!found) co_return std::unexpected(std::move(found.error()));
+  Function function = **found;
+  for (const std::string& key : in.tag_keys) function.tags.erase(key);
+  co_return co_await commit_tags(lambda, context, std::move(function));
+}
+
+Reply<api::ListTagsResponse> list_tags(Lambda* lambda, aws::RequestContext* context, api::ListTagsRequest in) {
+  auto ref = tagged_function(*context, in.resource);
+  if (!ref) co_return std::unexpected(std::move(ref.error()));
+  auto found = find_latest(*lambda, *ref);
+  if (!found) co_return std::unexpected(std::move(found.error()));
+  co_return api::ListTagsResponse{.tags = (*found)->tags};
+}
+
+}  // namespace lambdad::lambda

@@ -1,0 +1,91 @@
+#include "services/lambda/lambda_service.h"
+
+#include "services/lambda/functions.h"
+#include "services/lambda/handlers/handlers.h"
+
+namespace lambdad::lambda {
+
+struct LambdaService::Impl {
+  Impl(System& system, Logger& log, store::Database& database, package::PackageStore& packages, Options options)
+      : functions(system, log, database, packages),
+        lambda{.system = system,
+               .log = log,
+               .functions = functions,
+               .runtime_check = std::move(options.runtime_check),
+               .account_concurrency = options.account_concurrency,
+               .code_url_key = system.random.bytes(32)} {
+    LD_CHECK(lambda.runtime_check != nullptr);
+  }
+
+  template <class Op, class Handler>
+  void serve(aws::Dispatcher& dispatcher, Handler handler) {
+    dispatcher.serve<Op>([this, handler](aws::RequestContext& context, typename Op::Input input) {
+      return handler(&lambda, &context, std::move(input));
+    });
+  }
+
+  Functions functions;
+  Lambda lambda;
+};
+
+LambdaService::LambdaService(System& system, Logger& log, store::Database& database, package::PackageStore& packages,
+                             Options options)
+    : impl_(std::make_unique<Impl>(system, log, database, packages, std::move(options))) {}
+
+LambdaService::~LambdaService() = default;
+
+std::span<const store::Migration> LambdaService::migrations() { return FunctionStore::migrations(); }
+
+Async<Result<void>> LambdaService::start() {
+  // Functions first: the package store keeps only what they name.
+  if (auto loaded = co_await impl_->functions.load(); !loaded) co_return loaded;
+  co_return co_await impl_->functions.packages().start();
+}
+
+Async<void> LambdaService::stop() { co_await impl_->functions.stop(); }
+Async<void> LambdaService::settle() { co_await impl_->functions.settle(); }
+void LambdaService::set_invoker(ports::FunctionInvoker& invoker) { impl_->lambda.invoker = &invoker; }
+ports::FunctionCatalog& LambdaService::catalog() { return impl_->functions; }
+
+void LambdaService::serve(aws::Dispatcher& dispatcher) {
+  dispatcher.add(api::service());
+  impl_->serve<api::CreateFunction>(dispatcher, create_function);
+  impl_->serve<api::GetFunction>(dispatcher, get_function);
+  impl_->serve<api::GetFunctionConfiguration>(dispatcher, get_function_configuration);
+  impl_->serve<api::ListFunctions>(dispatcher, list_functions);
+  impl_->serve<api::ListVersionsByFunction>(dispatcher, list_versions_by_function);
+  impl_->serve<api::UpdateFunctionCode>(dispatcher, update_function_code);
+  impl_->serve<api::UpdateFunctionConfiguration>(dispatcher, update_function_configuration);
+  impl_->serve<api::DeleteFunction>(dispatcher, delete_function);
+  impl_->serve<api::Invoke>(dispatcher, invoke);
+  impl_->serve<api::PutFunctionEventInvokeConfig>(dispatcher, put_function_event_invoke_config);
+  impl_->serve<api::UpdateFunctionEventInvokeConfig>(dispatcher, update_function_event_invoke_config);
+  impl_->serve<api::GetFunctionEventInvokeConfig>(dispatcher, get_function_event_invoke_config);
+  impl_->serve<api::DeleteFunctionEventInvokeConfig>(dispatcher, delete_function_event_invoke_config);
+  impl_->serve<api::ListFunctionEventInvokeConfigs>(dispatcher, list_function_event_invoke_configs);
+  impl_->serve<api::PutFunctionConcurrency>(dispatcher, put_function_concurrency);
+  impl_->serve<api::GetFunctionConcurrency>(dispatcher, get_function_concurrency);
+  impl_->serve<api::DeleteFunctionConcurrency>(dispatcher, delete_function_concurrency);
+  impl_->serve<api::GetAccountSettings>(dispatcher, get_account_settings);
+  impl_->serve<api::TagResource>(dispatcher, tag_resource);
+  impl_->serve<api::UntagResource>(dispatcher, untag_resource);
+  impl_->serve<api::ListTags>(dispatcher, list_tags);
+}
+
+Async<http::Response> LambdaService::code_download(http::Request request) {
+  const std::string path(request.path());
+  if (request.method != "GET" || !path.starts_with(kCodePath)) co_return http::Response::text(404, "No such page.\n");
+  if (!code_url_is_valid(impl_->lambda, path, request.query())) {
+    co_return http::Response::text(403, "The link has expired or is not one that lambdad gave out.\n");
+  }
+  // The token vouches for the form of the path.
+  const std::string sha256 = path.substr(path.rfind('/') + 1);
+  auto zip = co_await impl_->functions.packages().zip(sha256);
+  if (!zip) co_return http::Response::text(404, "The code is no longer stored.\n");
+  http::Response response;
+  response.headers.set("Content-Type", "application/zip");
+  response.body = std::move(*zip);
+  co_return response;
+}
+
+}  // namespace lambdad::lambda

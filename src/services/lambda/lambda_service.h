@@ -1,0 +1,57 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "aws/dispatcher.h"
+#include "base/error.h"
+#include "observe/log.h"
+#include "package/package_store.h"
+#include "ports/functions.h"
+#include "services/lambda/runtimes.h"
+#include "store/database.h"
+#include "system/system.h"
+
+namespace lambdad::lambda {
+
+/// AWS Lambda's control plane and the front of Invoke: functions, their code, concurrency, event invoke configuration
+/// and tags. Event source mappings are served by event_sources.
+///
+/// Ownership: owns the functions; borrows System, the database, the package store, and the invoker once it is set.
+/// Threading: the loop only. End: stop(), which leaves unfinished changes for the next start.
+class LambdaService {
+ public:
+  struct Options {
+    RuntimeCheck runtime_check;      ///< whether this host has what a runtime needs
+    int account_concurrency = 1000;  ///< of an account in a region
+  };
+  /// `database` was opened with migrations().
+  LambdaService(System& system, Logger& log, store::Database& database, package::PackageStore& packages,
+                Options options);
+  ~LambdaService();
+  static std::span<const store::Migration> migrations();
+
+  /// Reads what is stored, then starts the package store. Before the first request.
+  Async<Result<void>> start();
+  Async<void> stop();
+  /// Waits until every change that was begun is finished. For tests and for an orderly shutdown.
+  Async<void> settle();
+
+  /// The operations, at `dispatcher`, which must not serve any after this object is gone.
+  void serve(aws::Dispatcher& dispatcher);
+  /// Without one Invoke answers ServiceException.
+  void set_invoker(ports::FunctionInvoker& invoker);
+  ports::FunctionCatalog& catalog();
+
+  /// GET /_lambdad/code/ACCOUNT/REGION/FUNCTION/SHA256?expires=&token=: the zip that GetFunction's Code.Location
+  /// names. 403 for a token that is wrong or too old, 404 when no function has this code any more.
+  Async<http::Response> code_download(http::Request request);
+  static constexpr std::string_view kCodePath = "/_lambdad/code/";
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lambdad::lambda

@@ -1,0 +1,160 @@
+#include "services/lambda/settings.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <vector>
+
+#include <fmt/ranges.h>
+
+#include "base/arn.h"
+#include "base/json.h"
+
+namespace lambdad::lambda {
+namespace {
+
+namespace api = aws::lambda;
+using std::string_view_literals::operator""sv;
+
+constexpr std::array kReservedVariables = {"_HANDLER"sv,
+                                           "_X_AMZN_TRACE_ID"sv,
+                                           "AWS_DEFAULT_REGION"sv,
+                                           "AWS_REGION"sv,
+                                           "AWS_EXECUTION_ENV"sv,
+                                           "AWS_LAMBDA_FUNCTION_NAME"sv,
+                                           "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"sv,
+                                           "AWS_LAMBDA_FUNCTION_VERSION"sv,
+                                           "AWS_LAMBDA_INITIALIZATION_TYPE"sv,
+                                           "AWS_LAMBDA_LOG_GROUP_NAME"sv,
+                                           "AWS_LAMBDA_LOG_STREAM_NAME"sv,
+                                           "AWS_ACCESS_KEY"sv,
+                                           "AWS_ACCESS_KEY_ID"sv,
+                                           "AWS_SECRET_ACCESS_KEY"sv,
+                                           "AWS_SESSION_TOKEN"sv,
+                                           "AWS_LAMBDA_RUNTIME_API"sv,
+                                           "LAMBDA_TASK_ROOT"sv,
+                                           "LAMBDA_RUNTIME_DIR"sv};
+
+std::unexpected<aws::Error> above_maximum(std::string_view member, int value, int maximum) {
+  return std::unexpected(aws::validation_error(fmt::format(
+      "1 validation error detected: Value '{}' at '{}' failed to satisfy constraint: Member must have value "
+      "less than or equal to {}",
+      value, member, maximum)));
+}
+
+aws::Outcome<void> check_dead_letter_target(const std::string& text, std::string_view operation) {
+  const auto arn = Arn::parse(text);
+  if (arn && arn->service == "sns") {
+    return std::unexpected(aws::not_served("lambda", operation, "DeadLetterConfig.TargetArn naming an SNS topic"));
+  }
+  if (!arn || arn->service != "sqs" || arn->resource.empty() || arn->resource.ends_with(".fifo")) {
+    return std::unexpected(api::invalid_parameter_value(
+        fmt::format("The dead-letter target {} must be the ARN of a standard SQS queue.", text)));
+  }
+  return {};
+}
+
+aws::Outcome<void> apply_logging(const api::LoggingConfig& logging, std::string_view operation, Settings& settings) {
+  if (logging.log_format.value_or("Text") != "Text") {
+    return std::unexpected(aws::not_served("lambda", operation, "LoggingConfig.LogFormat=JSON"));
+  }
+  if (logging.application_log_level || logging.system_log_level) {
+    return std::unexpected(
+        api::invalid_parameter_value("Log levels can only be set for functions whose LogFormat is JSON."));
+  }
+  if (logging.log_group) settings.log_group = *logging.log_group;
+  return {};
+}
+
+}  // namespace
+
+aws::Outcome<void> check_environment(const std::map<std::string, std::string>& variables) {
+  constexpr std::string_view kBegin =
+      "Lambda was unable to configure your environment variables because the environment variables you have provided ";
+  std::vector<std::string_view> reserved;
+  json::Object document;
+  for (const auto& [key, value] : variables) {
+    if (std::ranges::find(kReservedVariables, key) != kReservedVariables.end()) reserved.push_back(key);
+    document.append(key, value);
+  }
+  if (!reserved.empty()) {
+    return std::unexpected(api::invalid_parameter_value(
+        fmt::format("{}contains reserved keys that are currently not supported for modification. Reserved keys used in "
+                    "this request: {}",
+                    kBegin, fmt::join(reserved, ", "))));
+  }
+  const std::string measured = json::serialize(document);
+  if (measured.size() > kEnvironmentBytesMax) {
+    return std::unexpected(
+        api::invalid_parameter_value(fmt::format("{}exceeded the 4KB limit. String measured: {}", kBegin, measured)));
+  }
+  return {};
+}
+
+std::string host_architecture() {
+#if defined(__aarch64__)
+  return "arm64";
+#else
+  return "x86_64";
+#endif
+}
+
+aws::Outcome<std::string> check_architectures(const std::optional<std::vector<std::string>>& architectures) {
+  if (!architectures || architectures->empty()) return host_architecture();
+  const std::string& wanted = architectures->front();
+  if (wanted == host_architecture()) return wanted;
+  return std::unexpected(api::invalid_parameter_value(
+      fmt::format("The architecture {} cannot run on this machine: lambdad runs functions on the host's own processor, "
+                  "which is {}.",
+                  wanted, host_architecture())));
+}
+
+aws::Outcome<void> check_tag_count(std::size_t count) {
+  if (count <= kTagsMax) return {};
+  return std::unexpected(api::invalid_parameter_value("Number of tags exceeds resource tag limit."));
+}
+
+aws::Outcome<void> apply_change(SettingsChange change, std::string_view operation, const std::string& function_name,
+                                const RuntimeCheck& host, Settings& settings) {
+  if (change.timeout && *change.timeout > kTimeoutSecondsMax) {
+    return above_maximum("timeout", *change.timeout, kTimeoutSecondsMax);
+  }
+  if (change.memory_size && *change.memory_size > kMemoryMbMax) {
+    return above_maximum("memorySize", *change.memory_size, kMemoryMbMax);
+  }
+  if (change.snap_start && change.snap_start->apply_on.value_or("None") != "None") {
+    return std::unexpected(aws::not_served("lambda", operation, "SnapStart.ApplyOn=PublishedVersions"));
+  }
+  if (change.tracing_config && change.tracing_config->mode.value_or("PassThrough") != "PassThrough") {
+    return std::unexpected(aws::not_served("lambda", operation, "TracingConfig.Mode=Active"));
+  }
+  if (change.runtime) {
+    if (auto known = check_runtime(*change.runtime, host); !known) return known;
+    settings.runtime = *change.runtime;
+  }
+  if (change.environment) {
+    auto variables = std::move(change.environment->variables).value_or(std::map<std::string, std::string>());
+    if (auto accepted = check_environment(variables); !accepted) return accepted;
+    settings.environment = std::move(variables);
+  }
+  if (change.dead_letter_config) {
+    const std::string target = change.dead_letter_config->target_arn.value_or("");
+    if (!target.empty()) {
+      if (auto accepted = check_dead_letter_target(target, operation); !accepted) return accepted;
+    }
+    settings.dead_letter_arn = target;
+  }
+  if (settings.log_group.empty()) settings.log_group = "/aws/lambda/" + function_name;
+  if (change.logging_config) {
+    if (auto accepted = apply_logging(*change.logging_config, operation, settings); !accepted) return accepted;
+  }
+  if (change.handler) settings.handler = *change.handler;
+  if (change.role) settings.role = *change.role;
+  if (change.description) settings.description = *change.description;
+  settings.timeout_seconds = change.timeout.value_or(settings.timeout_seconds);
+  settings.memory_mb = change.memory_size.value_or(settings.memory_mb);
+  if (change.ephemeral_storage) settings.ephemeral_storage_mb = change.ephemeral_storage->size;
+  return {};
+}
+
+}  // namespace lambdad::lambda
