@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "aws/error.h"
+
+namespace lambdad::logs {
+
+/// A filter pattern for unstructured events, as FilterLogEvents takes it.
+///
+/// | pattern | matches a message that holds |
+/// | --- | --- |
+/// | empty | anything |
+/// | `ERROR timeout` | both terms |
+/// | `"out of memory"` | the phrase; `\"` and `\\` stand for themselves |
+/// | `?ERROR ?WARN` | one of the terms |
+/// | `ERROR -retry` | the first and not the second |
+///
+/// Case counts; a term may stand inside a word. An unquoted term holds letters, digits and underscores.
+/// Refused by name: JSON patterns `{...}`, space-delimited patterns `[...]`, regular expressions `%...%`, and `?`
+/// beside terms without it. Source: CloudWatch Logs User Guide, "Filter pattern syntax".
+class FilterPattern {
+ public:
+  /// Matches everything.
+  FilterPattern() = default;
+  /// InvalidParameterException for what is no pattern; NotImplementedException for what is refused by name.
+  static aws::Outcome<FilterPattern> parse(std::string_view text);
+  /// Thread-safe.
+  bool matches(std::string_view message) const;
+  bool matches_everything() const { return all_.empty() && any_.empty() && none_.empty(); }
+
+ private:
+  std::vector<std::string> all_;
+  std::vector<std::string> any_;
+  std::vector<std::string> none_;
+};
+
+}  // namespace lambdad::logs

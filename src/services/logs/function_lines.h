@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "observe/log.h"
+#include "observe/metrics.h"
+#include "ports/logs.h"
+#include "services/logs/store.h"
+#include "system/system.h"
+
+namespace lambdad::logs {
+
+/// What functions print, on its way into the store.
+///
+/// append() puts the line into the current batch, in memory. The batch is written 200 ms of host time after its first
+/// line, or once it holds 256 KiB, or when somebody calls flushed(). One batch is on its way at a time; what is printed
+/// meanwhile is the next. When the store cannot commit, the batch is kept and tried again every second.
+///
+/// Bound: batch and write under way hold at most `buffered_bytes_max`; further lines are dropped and counted, and the
+/// stream's next written batch ends with an event that says how many.
+/// An Activity is held only while a commit is on its way. With nothing to write there is no timer.
+/// Ownership: store and System parts outlive it. Threading: the loop. End: stop().
+class FunctionLines final : public ports::FunctionLogSink {
+ public:
+  struct Options {
+    std::size_t buffered_bytes_max = 64 * 1024 * 1024;
+    std::size_t batch_bytes = 256 * 1024;
+    Duration delay = 200ms;
+    Duration retry_delay = 1s;
+  };
+  FunctionLines(System& system, Logger& log, Metrics& metrics, Store& store, Options options);
+  ~FunctionLines() override;
+
+  void append(const ports::FunctionVersion& function, const std::string& stream, WallTime time,
+              std::string message) override;
+
+  /// Returns when everything that was appended before the call is stored, or an attempt to store it has failed.
+  Async<void> flushed();
+  /// flushed(), and nothing is taken any more.
+  Async<void> stop();
+
+  std::size_t buffered_bytes() const { return buffered_bytes_; }
+  std::uint64_t dropped() const { return dropped_.value(); }
+
+ private:
+  Batch::Stream& stream_of(const ports::FunctionVersion& function, const std::string& stream);
+  void write_soon();
+  void write_now();
+  Async<void> wait_and_write(Duration delay);
+  Async<void> write();
+
+  System& system_;
+  Logger& log_;
+  Store& store_;
+  const Options options_;
+
+  std::shared_ptr<Batch> batch_;                                 ///< being filled; null when empty
+  std::unordered_multimap<std::string, std::size_t> by_stream_;  ///< stream name -> index in batch_
+  std::size_t batch_bytes_ = 0;
+  std::size_t buffered_bytes_ = 0;  ///< batch and write under way
+  std::uint64_t batch_number_ = 1;  ///< of the batch being filled
+  std::uint64_t tried_ = 0;         ///< number of the last batch whose write was tried
+
+  std::shared_ptr<const Batch> writing_;  ///< taken and not stored; stays after a failure
+  std::uint64_t writing_number_ = 0;
+  std::size_t writing_bytes_ = 0;
+  bool write_runs_ = false;
+  bool timer_runs_ = false;
+  bool stopped_ = false;
+  Notifier tried_changed_;
+  TaskGroup tasks_;
+
+  Counter& events_;
+  Counter& dropped_;
+};
+
+}  // namespace lambdad::logs
