@@ -1,0 +1,124 @@
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "event_sources/mappings/source.h"
+#include "event_sources/sqs/sqs_queue.h"
+
+namespace lambdad::event_sources {
+
+/// How many pollers a mapping may have. A poller receives one batch, has a function run it, and settles it; so their
+/// number is the number of concurrent invocations.
+struct SqsPollerLimits {
+  /// Most pollers of a mapping without MaximumConcurrency. AWS: 1250; here bounded by what one node can run.
+  int pollers_max = 64;
+  /// At once when there is a backlog. Source: Lambda Developer Guide, "Configuring scaling behavior for SQS".
+  int pollers_at_backlog = 5;
+  /// Between two further ones while all are busy: 300 in a minute, source as above.
+  Duration growth_interval = 200ms;
+  /// Kept when long polls come back empty. AWS keeps 2; one long poll at a time gathers the messages of a quiet queue
+  /// in one batch and is all that an idle mapping costs.
+  int pollers_idle = 1;
+};
+
+/// What a mapping on a queue is set to.
+struct SqsSettings {
+  std::string mapping_uuid;
+  Arn queue;
+  bool fifo = false;
+  ports::FunctionRef function;
+  int batch_size = 10;
+  Duration window{};
+  bool report_batch_item_failures = false;
+  std::optional<int> maximum_concurrency;
+
+  static SqsSettings of(const Mapping& mapping);
+};
+
+/// The pollers of one enabled mapping on a queue.
+///
+///            ┌──────────────── one poller ────────────────┐
+///   queue ─▶ collect: long polls until BatchSize,          │ ─▶ invoke ─▶ success: delete (all, or all but reported)
+///            window or 6 MB                                │        ├─▶ throttled: again, while the messages are ours
+///            └─────────────────────────────────────────────┘        └─▶ failed: nothing; they come back by themselves
+///
+/// Collecting is cancelled by stop_polling(); a batch that was given to process() goes on to its end in a task of its
+/// own. A batch of a function that fails is neither repeated nor released: its messages return when their visibility
+/// timeout ends, in whatever company.
+///
+/// The window opens when the poller's previous invocation ended, or with the first message when that window has passed.
+/// What does not fit into an event begins the next batch; of a FIFO queue it comes back with its visibility timeout.
+///
+/// Number of pollers: one while the queue is quiet; `pollers_at_backlog` as soon as a batch was full; one more per
+/// `growth_interval` while all are busy; back to `pollers_idle` as long polls come back empty. Throttles and, unless
+/// ReportBatchItemFailures is set, function errors halve what is allowed; every success allows one more.
+///
+/// Time: waits are on AWS's clock, errors of the queue's API are repeated on the machine's. A parked long poll and a
+/// window hold no Activity; settling does.
+/// Ownership: borrows the context. Threading: the loop only. End: see MappingRuntime.
+class SqsRuntime final : public MappingRuntime {
+ public:
+  SqsRuntime(SourceContext context, SqsSettings settings, SqsPollerLimits limits);
+  ~SqsRuntime() override;
+  void start() override;
+  Async<void> stop_polling() override;
+  Async<void> drain() override;
+
+  int pollers() const { return pollers_; }
+
+ private:
+  struct Batch {
+    std::vector<SqsRecord> records;
+    std::size_t text_bytes = 0;
+    std::optional<MonoTime> expires;  ///< when the first message becomes visible again
+    bool full = false;                ///< nothing more may be added
+  };
+  using BatchPtr = std::shared_ptr<Batch>;
+  struct Waiting {  // received, and did not fit
+    SqsRecord record;
+    MonoTime expires;
+  };
+  class Counted;  // a poller as part of pollers_
+
+  void add_poller();
+  void scale(bool backlog);
+  int pollers_max() const;
+  int free_pollers() const { return pollers_ - busy_; }
+  Async<void> grow();
+  Async<void> run_poller(std::unique_ptr<Counted> counted);
+  /// nullptr: this poller is not needed any more.
+  Async<BatchPtr> collect(std::optional<MonoTime> window_end);
+  /// The number of messages that came.
+  Async<aws::Outcome<std::size_t>> receive(BatchPtr batch, std::chrono::seconds wait);
+  bool add(Batch& batch, SqsRecord& record, MonoTime expires);
+  void take_waiting(Batch& batch);
+  Async<void> process(BatchPtr batch, Promise<bool> done, Activity::Token token);
+  Async<void> settle(BatchPtr batch, std::string response);
+  void back_off();
+
+  SourceContext context_;
+  SqsSettings settings_;
+  SqsPollerLimits limits_;
+  SqsQueue queue_;
+  SqsRecordStyle style_;
+  Counter& polled_;
+  Counter& invoked_;
+  Counter& failed_;
+  Counter& deleted_;
+  Gauge& pollers_gauge_;
+
+  std::deque<Waiting> waiting_;
+  int pollers_ = 0;
+  int busy_ = 0;  ///< pollers whose batch is being processed
+  int allowed_;   ///< 1..the mapping's maximum; falls with errors
+  bool growing_ = false;
+  bool stopping_ = false;
+  Notifier stop_asked_;
+  TaskGroup polling_;
+  TaskGroup batches_;
+};
+
+}  // namespace lambdad::event_sources
