@@ -1,0 +1,110 @@
+// The command line of lambdad.
+
+#include <cstdio>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "daemon/options.h"
+#include "daemon/version.h"
+
+namespace {
+
+using lambdad::daemon::ServeOptions;
+
+void add_common(CLI::App& command, ServeOptions& options, std::vector<std::string>& runtimes) {
+  command.add_option("--data", options.data, "Directory for everything that must survive a restart")
+      ->default_str(lambdad::daemon::default_data_directory());
+  command
+      .add_option("--runtime", runtimes,
+                  "Interpreter for a runtime, as nodejs22.x=/opt/node22/bin/node; may be repeated")
+      ->type_name("RUNTIME=PATH");
+  command.add_option("--runtimes-dir", options.runtimes_directory,
+                     "Bootstraps and SDKs of the managed runtimes (default: beside the program)");
+}
+
+// "nodejs22.x=/path" -> entries; false with a message when one has no '='.
+bool parse_runtimes(const std::vector<std::string>& texts, ServeOptions& options) {
+  for (const auto& text : texts) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
+      fmt::print(stderr, "lambdad: --runtime {}: write RUNTIME=PATH, as nodejs22.x=/opt/node22/bin/node\n", text);
+      return false;
+    }
+    options.runtimes[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  return true;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "lambdad runs AWS Lambda functions on this machine.\n"
+      "Start it with `lambdad serve`, then point any AWS client at it:\n"
+      "  export AWS_ENDPOINT_URL=http://127.0.0.1:4566\n"};
+  app.set_version_flag("--version", std::string("lambdad ") + lambdad::daemon::kVersion);
+  app.require_subcommand(1);
+  ServeOptions options;
+  std::vector<std::string> runtimes;
+  bool as_json = false;
+
+  CLI::App* serve =
+      app.add_subcommand("serve", "Run the daemon until it is interrupted; prints `Ready.` when it serves");
+  add_common(*serve, options, runtimes);
+  serve->add_option("--listen", options.listen, "Address and port; port 0 chooses a free one")->capture_default_str();
+  serve
+      ->add_flag("--ephemeral", options.ephemeral,
+                 "Keep nothing: temporary data, commits not synced (for tests and CI)")
+      ->excludes("--data");
+  serve->add_flag("--public-listen", options.public_listen,
+                  "Allow --listen off the loopback although callers are not authenticated");
+  serve->add_option("--account", options.account, "Account of callers whose access key is not an account id")
+      ->check([](const std::string& text) {
+        return text.size() == 12 && text.find_first_not_of("0123456789") == std::string::npos
+                   ? std::string()
+                   : std::string("an account id has 12 digits");
+      })
+      ->capture_default_str();
+  serve->add_option("--region", options.region, "Region of callers that do not sign their requests")
+      ->capture_default_str();
+  serve->add_option("--log-level", options.log_level, "debug, info, warn or error")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, lambdad::LogLevel>{{"debug", lambdad::LogLevel::kDebug},
+                                                                           {"info", lambdad::LogLevel::kInfo},
+                                                                           {"warn", lambdad::LogLevel::kWarn},
+                                                                           {"error", lambdad::LogLevel::kError}},
+                                  CLI::ignore_case));
+  serve->add_option("--log-format", options.log_format, "text or json")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, lambdad::LogFormat>{{"text", lambdad::LogFormat::kText},
+                                                                            {"json", lambdad::LogFormat::kJson}},
+                                  CLI::ignore_case));
+  serve
+      ->add_option("--isolation", options.isolation,
+                   "namespaces (default) or process: what separates functions; see docs/isolation.md")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, lambdad::sandbox::Isolation>{{"namespaces", lambdad::sandbox::Isolation::kNamespaces},
+                                                             {"process", lambdad::sandbox::Isolation::kProcess}},
+          CLI::ignore_case));
+  serve->add_flag("--require-isolation", options.require_isolation,
+                  "Refuse to start when this host cannot enforce every limit");
+  serve->add_option("--allow-host", options.allowed_hosts,
+                    "Further Host name under which lambdad's own pages answer; may be repeated");
+
+  CLI::App* runtimes_command =
+      app.add_subcommand("runtimes", "List the runtimes this machine can run, and how to add the others");
+  add_common(*runtimes_command, options, runtimes);
+  runtimes_command->add_flag("--json", as_json, "Print JSON");
+
+  CLI::App* doctor = app.add_subcommand("doctor", "Say what this machine can enforce and what is missing");
+  add_common(*doctor, options, runtimes);
+  doctor->add_flag("--json", as_json, "Print JSON");
+
+  CLI11_PARSE(app, argc, argv);
+  if (!parse_runtimes(runtimes, options)) return 2;
+  if (options.data.empty()) options.data = lambdad::daemon::default_data_directory();
+  if (*runtimes_command) return lambdad::daemon::list_runtimes(options, as_json);
+  if (*doctor) return lambdad::daemon::doctor(options, as_json);
+  return lambdad::daemon::serve(options);
+}

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "observe/log.h"
+#include "sandbox/sandbox.h"
+
+namespace lambdad::daemon {
+
+/// What `lambdad serve` was asked for.
+struct ServeOptions {
+  std::string listen = "127.0.0.1:4566";
+  std::string data;            ///< directory; created when absent
+  bool ephemeral = false;      ///< data in a temporary directory that goes away, commits not synced
+  bool public_listen = false;  ///< allow an address off the loopback although nobody is authenticated
+  std::string account = "000000000000";
+  std::string region = "us-east-1";
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
+  sandbox::Isolation isolation = sandbox::Isolation::kNamespaces;
+  bool require_isolation = false;               ///< refuse to start when the host cannot enforce all of it
+  std::map<std::string, std::string> runtimes;  ///< runtime identifier -> interpreter
+  std::string runtimes_directory;               ///< bootstraps and SDKs; found beside the program when empty
+  std::vector<std::string> allowed_hosts;
+};
+
+/// Runs the daemon until SIGINT or SIGTERM. Returns the exit status: 0 after a graceful stop, 1 when it could not
+/// start (said on stderr), 3 when another lambdad has the data directory.
+int serve(const ServeOptions& options);
+
+/// Prints the interpreters found, as a table or JSON.
+int list_runtimes(const ServeOptions& options, bool as_json);
+
+/// Prints what this host can enforce, as `serve` would with the same options. 0: everything; 1: something is missing.
+int doctor(const ServeOptions& options, bool as_json);
+
+/// $XDG_STATE_HOME/lambdad or ~/.local/state/lambdad; /var/lib/lambdad for root.
+std::string default_data_directory();
+/// The directory with python/ and nodejs/ that belongs to this program.
+Result<std::string> find_runtimes_directory();
+
+}  // namespace lambdad::daemon

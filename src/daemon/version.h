@@ -1,0 +1,5 @@
+#pragma once
+
+namespace lambdad::daemon {
+inline constexpr char kVersion[] = "0.1.0";
+}  // namespace lambdad::daemon

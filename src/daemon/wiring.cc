@@ -1,0 +1,339 @@
+#include "daemon/wiring.h"
+
+#include "aws/dispatcher.h"
+#include "aws/gen/lambda.h"
+#include "base/json.h"
+#include "daemon/api_caller.h"
+#include "daemon/version.h"
+#include "event_sources/mappings/mapping_service.h"
+#include "event_sources/sqs/sqs_source.h"
+#include "execution/runtimes.h"
+#include "execution/sandbox_environment.h"
+#include "frontdoor/frontdoor.h"
+#include "http/server.h"
+#include "invoke/async/async_plane.h"
+#include "invoke/invoker.h"
+#include "observe/log.h"
+#include "observe/metrics.h"
+#include "package/package_store.h"
+#include "scheduler/concurrency.h"
+#include "scheduler/scheduler.h"
+#include "services/iam/iam_service.h"
+#include "services/lambda/lambda_service.h"
+#include "services/logs/logs_service.h"
+#include "services/sqs/sqs_service.h"
+#include "services/sts/sts_service.h"
+#include "store/blobs.h"
+#include "store/database.h"
+#include "system/environment.h"
+#include "system/files.h"
+#include "system/processes.h"
+#include "system/random.h"
+#include "system/system.h"
+
+namespace lambdad::daemon {
+
+namespace {
+
+constexpr unsigned kWorkerThreads = 2;  // unzipping and hashing
+
+// Largest request: CreateFunction with a zip of 50 MB in base64. Source: recorded error text of CreateFunction.
+constexpr std::size_t kRequestBytesMax = 70167211;
+// Everything but Lambda's control plane: 6 MiB payloads and what they are wrapped in.
+constexpr std::size_t kOrdinaryRequestBytesMax = 8 * 1024 * 1024;
+
+http::ServerLimits front_limits() {
+  http::ServerLimits limits;
+  limits.body_bytes_max = kOrdinaryRequestBytesMax;
+  limits.body_limit = [](const http::Request& head) {
+    const std::string_view path = head.path();
+    // One byte more, so that CreateFunction itself refuses with AWS's text.
+    if (path.starts_with("/2015-03-31/functions") && !path.ends_with("/invocations")) return kRequestBytesMax + 1;
+    return kOrdinaryRequestBytesMax;
+  };
+  return limits;
+}
+
+// The clock's offset of an earlier run: queued retries and timers mean the same moment after a restart.
+constexpr std::string_view kClockFile = "/clock.json";
+
+Duration load_clock_offset(Files& files, const std::string& data) {
+  auto text = files.read(data + std::string(kClockFile));
+  if (!text) return {};
+  auto document = json::parse(*text);
+  const json::Value* offset = document ? document->find("offset_ns") : nullptr;
+  return offset == nullptr ? Duration{} : Duration{std::max<std::int64_t>(0, offset->as_int64().value_or(0))};
+}
+
+}  // namespace
+
+struct Daemon::Parts {
+  Parts(Loop& l, ServeOptions o, sandbox::SandboxFactory::KeeperHandle keeper)
+      : loop(l),
+        options(std::move(o)),
+        log(2, options.log_format, options.log_level),
+        activity(loop),
+        clock(loop, activity, load_clock_offset(files, options.data)),
+        host_clock(loop),
+        workers(loop, kWorkerThreads),
+        system{loop, clock, host_clock, activity, random, files, workers},
+        blobs(files, options.data + "/blobs"),
+        sandboxes(loop, log, std::move(keeper),
+                  {.isolation = options.isolation, .state_directory = options.data + "/sandboxes"}),
+        runtimes(files, processes,
+                 {.directory = options.runtimes_directory,
+                  .cache_file = options.data + "/runtimes.json",
+                  .configured = options.runtimes,
+                  .home = home_directory()}),
+        dispatcher(
+            system, log, metrics,
+            {.default_account = options.account,
+             .default_region = options.region,
+             .account_of = [this](const std::string& key) { return sts ? sts->account_of(key) : std::nullopt; }}),
+        api_caller(system, dispatcher),
+        packages(system, log, blobs, options.data + "/packages"),
+        background(loop) {}
+
+  store::Durability durability() const {
+    return options.ephemeral ? store::Durability::kEphemeral : store::Durability::kFull;
+  }
+  Result<std::unique_ptr<store::Database>> open(const char* name, std::span<const store::Migration> migrations) {
+    return store::Database::open(loop, options.data + "/" + name, migrations, {.durability = durability()});
+  }
+  Async<void> compile_bootstraps();
+  Async<Result<void>> look_at_isolation();
+  Async<void> warn_of_missing_isolation();
+  Async<Result<execution::CodeDirectory>> code_directory(ports::FunctionVersionPtr function);
+  Async<Result<std::shared_ptr<execution::Environment>>> make_environment(ports::FunctionVersionPtr function);
+
+  Loop& loop;
+  ServeOptions options;
+
+  // The outside world.
+  RealFiles files;
+  RealProcesses processes;
+  KernelRandom random;
+  Logger log;
+  Metrics metrics;
+  Activity activity;
+  AdjustableClock clock;
+  RealClock host_clock;
+  WorkerPool workers;
+  System system;
+
+  // Stores.
+  store::Blobs blobs;
+  std::unique_ptr<store::Database> lambda_database;
+  std::unique_ptr<store::Database> iam_database;
+
+  // What runs functions.
+  std::unique_ptr<logs::LogsService> logs;
+  sandbox::SandboxFactory sandboxes;
+  execution::RuntimeCatalog runtimes;
+  scheduler::ConcurrencyLedger ledger;
+  std::unique_ptr<execution::EnvironmentDeps> environment_deps;
+  std::unique_ptr<scheduler::Scheduler> scheduler;
+  std::unique_ptr<invoke::Invoker> invoker;
+  std::unique_ptr<invoke::AsyncPlane> async_plane;
+
+  // The AWS services.
+  aws::Dispatcher dispatcher;
+  LocalApiCaller api_caller;
+  package::PackageStore packages;
+  std::unique_ptr<lambda::LambdaService> lambda;
+  std::unique_ptr<sqs::SqsService> sqs;
+  std::unique_ptr<iam::IamService> iam;
+  std::unique_ptr<sts::StsService> sts;
+  std::unique_ptr<event_sources::MappingService> mappings;
+
+  std::unique_ptr<frontdoor::FrontDoor> front_door;
+  std::unique_ptr<http::Server> server;
+  TaskGroup background;
+};
+
+Daemon::Daemon(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Daemon::~Daemon() = default;
+std::string Daemon::address() const { return parts_->server->address(); }
+Logger& Daemon::log() { return parts_->log; }
+
+Result<std::unique_ptr<Daemon>> Daemon::make(Loop& loop, ServeOptions options,
+                                             sandbox::SandboxFactory::KeeperHandle keeper) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::make_unique<Parts>(loop, std::move(options), std::move(keeper))));
+  if (auto connected = daemon->connect(); !connected) {
+    // The keeper lives already, and so do the stores that could be opened.
+    asio::co_spawn(loop, daemon->stop(Duration::zero()), [](std::exception_ptr error) {
+      if (error) std::rethrow_exception(error);
+    });
+    loop.run();
+    return std::unexpected(connected.error());
+  }
+  return daemon;
+}
+
+Result<void> Daemon::connect() {
+  Parts& p = *parts_;
+  LD_TRY(p.lambda_database, p.open("lambda.db", lambda::LambdaService::migrations()));
+  LD_TRY(p.iam_database, p.open("iam.db", iam::IamService::migrations()));
+  LD_TRY(p.sqs, sqs::SqsService::open(p.system, p.log, p.metrics,
+                                      {.directory = p.options.data, .durability = p.durability()}));
+  LD_TRY(p.logs, logs::LogsService::open(p.system, p.log, p.metrics,
+                                         {.directory = p.options.data, .durability = p.durability()}));
+
+  // Functions: their records, their environments, the one invoker, the asynchronous plane.
+  p.lambda = std::make_unique<lambda::LambdaService>(
+      p.system, p.log, *p.lambda_database, p.packages,
+      lambda::LambdaService::Options{.runtime_check = [&p](const std::string& runtime) -> Result<void> {
+                                       LD_TRY([[maybe_unused]] auto found, p.runtimes.find(runtime));
+                                       return {};
+                                     },
+                                     .account_concurrency = p.ledger.account_limit()});
+  p.environment_deps.reset(new execution::EnvironmentDeps{
+      .system = p.system,
+      .log = p.log,
+      .logs = p.logs->sink(),
+      .sandboxes = p.sandboxes,
+      .runtimes = p.runtimes,
+      .code_directory = [&p](ports::FunctionVersionPtr function) { return p.code_directory(std::move(function)); },
+      .aws_endpoint = [&p](http::Request request) { return p.dispatcher.handle(std::move(request)); },
+      .endpoint_port = [&p] { return p.server->port(); },
+  });
+  p.scheduler = std::make_unique<scheduler::Scheduler>(
+      p.system, p.log, p.metrics,
+      [&p](ports::FunctionVersionPtr function) { return p.make_environment(std::move(function)); });
+  p.invoker =
+      std::make_unique<invoke::Invoker>(p.system, p.log, p.metrics, p.lambda->catalog(), p.ledger, *p.scheduler);
+  LD_TRY(auto events, invoke::EventStore::open(p.loop, p.options.data + "/async.db", p.durability()));
+  p.async_plane =
+      std::make_unique<invoke::AsyncPlane>(p.system, p.log, p.metrics, std::move(events), *p.invoker,
+                                           p.lambda->catalog(), p.sqs->target(), invoke::AsyncPlane::Limits{});
+  p.invoker->set_enqueue([&p](ports::InvocationRequest request) { return p.async_plane->accept(std::move(request)); });
+  p.lambda->set_invoker(*p.invoker);
+  p.lambda->catalog().on_change([&p](const ports::FunctionRef& function) {
+    auto current = p.lambda->catalog().resolve(function);
+    p.scheduler->retire_others(function, current ? (*current)->snapshot_id : "");
+  });
+
+  // The AWS APIs.
+  p.iam = std::make_unique<iam::IamService>(p.system, p.log, *p.iam_database);
+  p.sts = std::make_unique<sts::StsService>(p.system, p.log);
+  p.lambda->serve(p.dispatcher);
+  p.sqs->register_operations(p.dispatcher);
+  p.logs->register_operations(p.dispatcher);
+  p.iam->serve(p.dispatcher);
+  p.sts->serve(p.dispatcher);
+
+  // Event source mappings.
+  p.mappings = std::make_unique<event_sources::MappingService>(
+      p.system, p.log, p.metrics,
+      event_sources::MappingService::Options{.data_directory = p.options.data, .durability = p.durability()},
+      *p.invoker, p.lambda->catalog(), p.api_caller);
+  p.mappings->add_source(std::make_unique<event_sources::SqsSource>(p.mappings->context()));
+  p.mappings->register_operations(p.dispatcher);
+
+  p.front_door = std::make_unique<frontdoor::FrontDoor>(
+      p.system, p.clock, p.dispatcher, p.metrics,
+      frontdoor::FrontDoor::Options{
+          .version = kVersion,
+          .services = {"iam", "lambda", "logs", "sqs", "sts"},
+          .allowed_hosts = p.options.allowed_hosts,
+          .clock_moved =
+              [&p](Duration offset) {
+                json::Object document;
+                document.append("offset_ns", json::Value(static_cast<std::int64_t>(offset.count())));
+                auto written = p.files.write_durably(p.options.data + std::string(kClockFile),
+                                                     json::serialize(json::Value(std::move(document))));
+                if (!written) p.log.error("clock_not_stored", {{"reason", written.error().detail}});
+              },
+          .code_download = [&p](http::Request request) { return p.lambda->code_download(std::move(request)); }});
+  auto commits = [](const store::Database& database) {
+    return [&database] { return database.healthy() ? std::string() : std::string("the store cannot commit"); };
+  };
+  p.front_door->add_health_check("lambda", commits(*p.lambda_database));
+  p.front_door->add_health_check("iam", commits(*p.iam_database));
+  p.front_door->add_health_check(
+      "sqs", [&p] { return p.sqs->healthy() ? std::string() : std::string("the store cannot commit"); });
+  p.front_door->add_health_check(
+      "logs", [&p] { return p.logs->healthy() ? std::string() : std::string("the store cannot commit"); });
+  p.front_door->add_health_check(
+      "async", [&p] { return p.async_plane->healthy() ? std::string() : std::string("the store cannot commit"); });
+
+  p.server = std::make_unique<http::Server>(p.loop, p.host_clock, front_limits(), [&p](http::Request request) {
+    return p.front_door->handle(std::move(request));
+  });
+  return {};
+}
+
+Async<Result<void>> Daemon::start() {
+  Parts& p = *parts_;
+  if (p.options.require_isolation) LD_CO_TRY_VOID(co_await p.look_at_isolation());
+  LD_CO_TRY_VOID(co_await p.iam->start());
+  LD_CO_TRY_VOID(co_await p.lambda->start());
+  // Functions may call back as soon as they run: listen before unfinished events are taken up.
+  LD_CO_TRY_VOID(p.server->listen(p.options.listen));
+  p.api_caller.set_base_url("http://" + p.server->address());
+  LD_CO_TRY_VOID(p.async_plane->start());
+  LD_CO_TRY_VOID(p.mappings->start());
+  p.background.spawn("compile bootstraps", p.compile_bootstraps());
+  if (!p.options.require_isolation) p.background.spawn("look at isolation", p.warn_of_missing_isolation());
+  co_return Result<void>();
+}
+
+// Says what this host cannot enforce; an error when the operator requires all of it.
+Async<Result<void>> Daemon::Parts::look_at_isolation() {
+  auto capabilities = co_await sandboxes.capabilities();
+  if (!capabilities) co_return fail_with(capabilities.error(), "asking what this host can isolate");
+  for (const auto& missing : capabilities->missing) log.warn("isolation_missing", {{"what", missing}});
+  if (options.require_isolation && !capabilities->missing.empty()) {
+    co_return fail(Errc::kDenied, "--require-isolation: {}", capabilities->missing.front());
+  }
+  co_return Result<void>();
+}
+
+Async<void> Daemon::Parts::warn_of_missing_isolation() {
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  if (auto looked = co_await look_at_isolation(); !looked) {
+    log.error("isolation_unknown", {{"reason", looked.error().detail}});
+  }
+}
+
+Async<Result<execution::CodeDirectory>> Daemon::Parts::code_directory(ports::FunctionVersionPtr function) {
+  auto unpacked = co_await packages.unpacked(function->code_sha256);
+  if (!unpacked) co_return std::unexpected(unpacked.error());
+  co_return execution::CodeDirectory{unpacked->directory, unpacked->package};
+}
+
+Async<Result<std::shared_ptr<execution::Environment>>> Daemon::Parts::make_environment(
+    ports::FunctionVersionPtr function) {
+  co_return co_await execution::SandboxEnvironment::create(*environment_deps, std::move(function));
+}
+
+// Python compiles its bootstrap on every start unless a compiled one lies beside it, and a sandbox cannot write there.
+Async<void> Daemon::Parts::compile_bootstraps() {
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  for (const auto& listed : runtimes.list()) {
+    if (!listed.interpreter || execution::runtime_family(listed.runtime) != "python") continue;
+    co_await workers.run([this, python = listed.interpreter->path] {
+      return processes.capture({python, "-m", "compileall", "-q", options.runtimes_directory + "/python"}, 60s);
+    });
+  }
+}
+
+Async<void> Daemon::stop(Duration grace) {
+  Parts& p = *parts_;
+  // Of a daemon that could not be made, the later parts are absent.
+  if (p.server) co_await p.server->stop(grace);
+  co_await p.background.stop();
+  if (p.mappings) co_await p.mappings->stop();
+  if (p.async_plane) co_await p.async_plane->stop();
+  if (p.scheduler) co_await p.scheduler->stop();
+  if (p.lambda) co_await p.lambda->stop();
+  co_await p.packages.stop();
+  if (p.sqs) co_await p.sqs->stop();
+  co_await p.sandboxes.stop();
+  // After the sandboxes: until here functions may print.
+  if (p.logs) co_await p.logs->stop();
+  if (p.iam_database) p.iam_database->close();
+  if (p.lambda_database) p.lambda_database->close();
+}
+
+}  // namespace lambdad::daemon

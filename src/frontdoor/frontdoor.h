@@ -1,0 +1,64 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "aws/dispatcher.h"
+#include "http/message.h"
+#include "observe/metrics.h"
+#include "system/clock.h"
+#include "system/system.h"
+
+namespace lambdad::frontdoor {
+
+/// Routes the requests of the main listener.
+///
+/// | path | answer |
+/// | --- | --- |
+/// | GET /_lambdad/health | 200 {"status":"ok",...} or 503 with what is wrong |
+/// | GET, POST /_lambdad/clock | AWS's time; moves it forward |
+/// | GET /_lambdad/code/... | a function's zip, with the token of GetFunction's Code.Location |
+/// | GET /metrics | Prometheus text |
+/// | GET, HEAD /_localstack/health, /_localstack/info, /_localstack/init | what tools made for LocalStack ask for |
+/// | anything else | the AWS API |
+///
+/// The pages of lambdad answer only when Host is an IP address, localhost, or a name the operator allowed, and never to
+/// a request that a web page of another origin made: a page in the user's browser must not steer the daemon through
+/// DNS rebinding or a cross-site form.
+/// Ownership: borrows everything. Threading: the loop only.
+class FrontDoor {
+ public:
+  /// One thing that health depends on: empty text when it is well.
+  using HealthCheck = std::function<std::string()>;
+  struct Options {
+    std::string version;
+    std::vector<std::string> services;       ///< names shown as running
+    std::vector<std::string> allowed_hosts;  ///< further Host names for lambdad's own pages
+    /// Called after the clock was moved, before the answer: keeps the offset for the next start.
+    std::function<void(Duration offset)> clock_moved;
+    /// Answers GET /_lambdad/code/...: downloads that GetFunction's Code.Location names.
+    std::function<Async<http::Response>(http::Request)> code_download;
+  };
+  FrontDoor(System& system, AdjustableClock& clock, aws::Dispatcher& dispatcher, Metrics& metrics, Options options);
+
+  void add_health_check(std::string name, HealthCheck check);
+  Async<http::Response> handle(http::Request request);
+
+ private:
+  http::Response health() const;
+  http::Response localstack(const http::Request& request) const;
+  Async<http::Response> clock(http::Request request);
+  bool may_use_own_pages(const http::Request& request) const;
+
+  System& system_;
+  AdjustableClock& clock_;
+  aws::Dispatcher& dispatcher_;
+  Metrics& metrics_;
+  Options options_;
+  std::map<std::string, HealthCheck> checks_;
+  MonoTime started_;
+};
+
+}  // namespace lambdad::frontdoor
