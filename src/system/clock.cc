@@ -61,10 +61,11 @@ struct AdjustableClock::Impl {
   std::size_t move_to(MonoTime when) {
     const Duration gap = when - now();
     if (gap > Duration::zero()) offset_ns.fetch_add(gap.count(), std::memory_order_relaxed);
+    // Everybody looks at the clock again: who is due goes on, the others set their timers by the new offset.
     std::size_t woken = 0;
-    for (auto it = sleepers.begin(); it != sleepers.end() && it->first <= when; ++it) {
-      it->second->cancel();
-      ++woken;
+    for (auto& [due, timer] : sleepers) {
+      timer->cancel();
+      if (due <= when) ++woken;
     }
     return woken;
   }
@@ -156,6 +157,9 @@ Async<void> AdjustableClock::sleep_until(MonoTime when) {
 Async<AdjustableClock::Advanced> AdjustableClock::advance(Duration by, Duration patience) {
   const auto turn = co_await impl_->take_turn();
   const MonoTime give_up = impl_->real.mono() + patience;
+  // Counted from when what is going on has ended: a retry that an attempt now running will ask for in a minute comes
+  // within "advance 1m".
+  if (!co_await impl_->settle(give_up)) co_return Advanced{.by = {}, .timers = 0, .quiet = false};
   co_return co_await impl_->advance_to(impl_->now() + by, give_up);
 }
 

@@ -1,5 +1,7 @@
 #include "system/clock.h"
 
+#include <unistd.h>
+
 #include <string>
 #include <vector>
 
@@ -78,6 +80,37 @@ TEST_F(AdjustableClockTest, SleepersWakeByThemselvesInRealTime) {
   loop_.run();
   EXPECT_TRUE(woken);
   EXPECT_EQ(clock_.offset(), 0s);
+}
+
+TEST_F(AdjustableClockTest, WhatIsLeftAfterAnAdvancePassesInRealTime) {
+  TaskGroup group(loop_);
+  group.spawn("a", sleep_and_note(began_ + 1h, "a"));
+  turn();
+  const Duration almost = began_ + 1h - clock_.mono() - 50ms;
+  EXPECT_EQ(run(clock_.advance(almost, 10s)).timers, 0u);
+  EXPECT_TRUE(log_.empty());
+  // Hangs, and is ended by the runner, when the sleeper still waits for the whole hour.
+  while (log_.empty()) {
+    loop_.restart();
+    loop_.run_one();
+  }
+  EXPECT_THAT(log_, ElementsAre("a at 1h"));
+}
+
+TEST_F(AdjustableClockTest, AdvanceCountsFromTheEndOfWhatIsGoingOn) {
+  TaskGroup group(loop_);
+  WorkerPool pool(loop_, 1);
+  group.spawn("work", [](WorkerPool& workers, AdjustableClock& clock, std::vector<std::string>& log) -> Async<void> {
+    co_await workers.run([] {
+      ::usleep(20'000);
+      return 0;
+    });
+    co_await clock.sleep_for(1h);
+    log.emplace_back("retried");
+  }(pool, clock_, log_));
+  turn();
+  EXPECT_EQ(run(clock_.advance(1h, 10s)).timers, 1u);
+  EXPECT_THAT(log_, ElementsAre("retried"));
 }
 
 TEST_F(AdjustableClockTest, AdvanceStepsFromTimerToTimer) {
