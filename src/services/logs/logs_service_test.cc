@@ -1,9 +1,12 @@
 #include "services/logs/logs_service.h"
 
+#include <map>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "services/logs/chunk.h"
 #include "services/logs/limits.h"
 #include "services/logs/position.h"
 #include "system/fault.h"
@@ -403,6 +406,7 @@ TEST_F(Service, RetentionHidesAndRemovesWhatIsOlder) {
   sim.run_for(1h + 1ms);
   EXPECT_THAT(filter(), ElementsAre("second"));
   EXPECT_GT(number(first_group(), "storedBytes"), 32);  // still there
+  sim.run_for(1s);                                      // a chunk may last that long
   put({{now_ms(), "third"}}, "new");
   EXPECT_EQ(number(first_group(), "storedBytes"), 26 + 6 + 26 + 5);
   EXPECT_THAT(texts(ok("DescribeLogStreams", in_group()), "logStreams", "logStreamName"), ElementsAre("new"));
@@ -527,6 +531,99 @@ TEST_F(SmallService, TheOldestEventsOfALargeGroupGo) {
   EXPECT_EQ(number(first_group(), "storedBytes"), static_cast<std::int64_t>(lines.size() * (1006 + 26)));
   EXPECT_GT(lines.size(), 80u);
   EXPECT_THAT(texts(ok("DescribeLogStreams", in_group()), "logStreams", "logStreamName"), ElementsAre("second"));
+}
+
+// --- pages over chunks that overlap ---------------------------------------------------------------------------------
+
+/// Random streams, written in random portions, against a plain sorted list.
+TEST_F(Service, PagesOverOverlappingChunksShowEveryEventOnceInOrder) {
+  auto& random = sim.system().random;
+  std::vector<std::pair<std::int64_t, std::string>> all;  // in the order of FilterLogEvents
+  const std::vector<std::string> streams = {"a", "b", "c"};
+  for (const std::string& stream : streams) make_stream(stream);
+  int number_of_event = 0;
+  for (int round = 0; round < 40; ++round) {
+    const std::string& stream = streams[random.below(streams.size())];
+    std::vector<std::pair<std::int64_t, std::string>> events;
+    std::int64_t time = now_ms() - static_cast<std::int64_t>(random.below(3000));
+    for (std::uint64_t count = 1 + random.below(12); count > 0; --count) {
+      events.emplace_back(time, fmt::format("{}:{}", stream, number_of_event++));
+      time += random.below(3) == 0 ? static_cast<std::int64_t>(random.below(900)) : 0;
+    }
+    put(events, stream);
+    all.insert(all.end(), events.begin(), events.end());
+    sim.run_for(Duration(std::chrono::milliseconds(random.below(500))));
+  }
+  std::vector<std::pair<std::int64_t, std::size_t>> order;
+  for (std::size_t i = 0; i < all.size(); ++i) order.emplace_back(all[i].first, i);
+  std::ranges::sort(order);
+  std::vector<std::string> expected;
+  std::map<std::string, std::vector<std::string>> expected_of;
+  for (const auto& [time, i] : order) {
+    expected.push_back(all[i].second);
+    expected_of[all[i].second.substr(0, 1)].push_back(all[i].second);
+  }
+
+  std::vector<std::string> found;
+  for (std::string token;;) {
+    Object query{{"limit", 7}};
+    if (!token.empty()) query.set("nextToken", token);
+    const auto page = ok("FilterLogEvents", in_group(std::move(query)));
+    for (auto& message : texts(page, "events", "message")) found.push_back(std::move(message));
+    const Value* next = page.find("nextToken");
+    if (next == nullptr) break;
+    token = *next->if_string();
+  }
+  EXPECT_EQ(found, expected);
+
+  for (const std::string& stream : streams) {
+    std::vector<std::string> backward;
+    std::string token;
+    for (;;) {
+      Object query{{"limit", 5}};
+      if (!token.empty()) query.set("nextToken", token);
+      const auto page = ok("GetLogEvents", in_stream(std::move(query), stream));
+      auto messages = texts(page, "events", "message");
+      if (messages.empty()) break;
+      backward.insert(backward.begin(), messages.begin(), messages.end());
+      token = *page.find("nextBackwardToken")->if_string();
+    }
+    EXPECT_EQ(backward, expected_of[stream]) << stream;
+  }
+}
+
+TEST(Chunk, IsReadAsItWasWrittenAndNothingElseIsRead) {
+  std::vector<ChunkWriter::Chunk> chunks;
+  ChunkWriter writer(5, [&](ChunkWriter::Chunk chunk) -> Result<void> {
+    chunks.push_back(std::move(chunk));
+    return {};
+  });
+  ASSERT_TRUE(writer.add(1000, "first\n"));
+  ASSERT_TRUE(writer.add(2000, ""));
+  ASSERT_TRUE(writer.add(2001, "a second later"));
+  ASSERT_TRUE(writer.add(2001, std::string(kChunkBytes, 'x')));
+  ASSERT_TRUE(writer.add(2001, "after a full one"));
+  ASSERT_TRUE(writer.finish());
+  ASSERT_EQ(chunks.size(), 3u);
+  EXPECT_EQ(writer.bytes(), static_cast<std::int64_t>(6 + 0 + 14 + kChunkBytes + 16 + 5 * 26));
+  std::vector<std::string> messages;
+  std::vector<Position> positions;
+  for (const auto& chunk : chunks) {
+    const auto events = read_chunk(chunk.id, chunk.first, chunk.data);
+    ASSERT_TRUE(events);
+    EXPECT_EQ(static_cast<std::int64_t>(events->size()), chunk.events);
+    for (const ChunkEvent& event : *events) {
+      messages.emplace_back(event.message.substr(0, 20));
+      positions.push_back(event.position);
+    }
+  }
+  EXPECT_THAT(messages, ElementsAre("first\n", "", "a second later", std::string(20, 'x'), "after a full one"));
+  EXPECT_THAT(positions, ElementsAre(Position{1000, 5}, Position{2000, 6}, Position{2001, 7}, Position{2001, 8},
+                                     Position{2001, 9}));
+  for (const char* text :
+       {"1", "1 ", "1 2", "1 2\na", "-1 1\na", "1 -1\na", "1001 1\na", "1 1\nab", "0 99999999999999999999\n"}) {
+    EXPECT_FALSE(read_chunk(1, 1000, text)) << text;
+  }
 }
 
 TEST(Position, TokensRoundTripAndRefuseOtherText) {

@@ -8,7 +8,10 @@
 
 #include "base/encoding.h"
 #include "base/utf8.h"
+#include "services/logs/chunk.h"
+#include "services/logs/event_scan.h"
 #include "services/logs/limits.h"
+#include "services/logs/rows.h"
 #include "services/logs/schema.h"
 
 namespace lambdad::logs {
@@ -17,22 +20,6 @@ using store::Blob;
 using store::Param;
 using store::Row;
 using store::Transaction;
-
-namespace {
-
-constexpr std::int64_t kMsPerDay = 24LL * 60 * 60 * 1000;
-constexpr int kRowsAtOnce = 1000;           // read before looking whether the page is full
-constexpr int kDeadEventsPerWrite = 10000;  // of deleted groups
-
-std::optional<std::int64_t> optional_integer(const Row& row, int column) {
-  return row.is_null(column) ? std::nullopt : std::optional(row.integer(column));
-}
-
-struct FoundGroup {
-  std::int64_t id = 0;
-  std::optional<int> retention_days;
-  std::int64_t stored_bytes = 0;
-};
 
 Result<std::optional<FoundGroup>> find_group(Transaction& tx, const GroupKey& key) {
   std::optional<FoundGroup> found;
@@ -52,16 +39,32 @@ Result<std::optional<std::int64_t>> find_stream(Transaction& tx, std::int64_t gr
   return id;
 }
 
-std::int64_t expired_before(std::optional<int> retention_days, std::int64_t now) {
-  return retention_days ? std::max<std::int64_t>(0, now - *retention_days * kMsPerDay) : 0;
+namespace {
+
+constexpr std::int64_t kChunksAtOnce = 256;        // read before looking whether enough is free
+constexpr std::int64_t kDeadChunksPerWrite = 500;  // of deleted groups
+
+std::optional<std::int64_t> optional_integer(const Row& row, int column) {
+  return row.is_null(column) ? std::nullopt : std::optional(row.integer(column));
 }
 
-Result<void> insert_event(Transaction& tx, std::int64_t group, std::int64_t stream, std::int64_t timestamp,
-                          std::int64_t now, std::string message) {
-  LD_TRY([[maybe_unused]] auto inserted,
-         tx.execute("INSERT INTO event (group_id, stream_id, timestamp, ingested, message) VALUES (?,?,?,?,?)",
-                    {group, stream, timestamp, now, Blob{std::move(message)}}));
-  return {};
+/// Stores `events`, whose timestamps do not fall, and returns what they count in storedBytes.
+Result<std::int64_t> insert_events(Transaction& tx, std::int64_t group, std::int64_t stream,
+                                   std::span<const NewEvent> events, std::int64_t now) {
+  std::int64_t first_id = 0;
+  LD_TRY_VOID(tx.query("UPDATE event_sequence SET next = next + ?1 RETURNING next - ?1",
+                       {static_cast<std::int64_t>(events.size())}, [&](const Row& row) { first_id = row.integer(0); }));
+  ChunkWriter writer(first_id, [&](ChunkWriter::Chunk chunk) -> Result<void> {
+    LD_TRY([[maybe_unused]] auto inserted,
+           tx.execute(
+               "INSERT INTO chunk (id, group_id, stream_id, first, events, ingested, bytes, data)"
+               " VALUES (?,?,?,?,?,?,?,?)",
+               {chunk.id, group, stream, chunk.first, chunk.events, now, chunk.bytes, Blob{std::move(chunk.data)}}));
+    return {};
+  });
+  for (const NewEvent& event : events) LD_TRY_VOID(writer.add(event.timestamp, event.message));
+  LD_TRY_VOID(writer.finish());
+  return writer.bytes();
 }
 
 Result<void> note_events(Transaction& tx, std::int64_t stream, std::int64_t first, std::int64_t last,
@@ -73,32 +76,32 @@ Result<void> note_events(Transaction& tx, std::int64_t stream, std::int64_t firs
   return {};
 }
 
-/// Removes the oldest events of a group: all before `horizon`, and on until `bytes_to_free` are free. How many bytes.
+/// Removes the oldest chunks of a group: all that end before `horizon`, and on until `bytes_to_free` are free. How many
+/// bytes.
 Result<std::int64_t> remove_oldest(Transaction& tx, std::int64_t group, std::int64_t horizon,
                                    std::int64_t bytes_to_free) {
   std::int64_t freed = 0;
   std::set<std::int64_t> streams;
   for (bool more = true; more;) {
     std::vector<std::int64_t> doomed;
-    int seen = 0;
-    LD_TRY_VOID(tx.query(
-        "SELECT id, stream_id, timestamp, length(message) FROM event WHERE group_id = ? ORDER BY timestamp, id LIMIT ?",
-        {group, std::int64_t{kRowsAtOnce}}, [&](const Row& row) {
-          ++seen;
-          more = more && (row.integer(2) < horizon || freed < bytes_to_free);
-          if (!more) return;
-          doomed.push_back(row.integer(0));
-          streams.insert(row.integer(1));
-          freed += row.integer(3) + kEventOverheadBytes;
-        }));
-    more = more && seen == kRowsAtOnce;
+    std::int64_t seen = 0;
+    LD_TRY_VOID(tx.query("SELECT id, stream_id, first, bytes FROM chunk WHERE group_id = ? ORDER BY first, id LIMIT ?",
+                         {group, std::int64_t{kChunksAtOnce}}, [&](const Row& row) {
+                           ++seen;
+                           more = more && (row.integer(2) < horizon - kChunkSpanMax || freed < bytes_to_free);
+                           if (!more) return;
+                           doomed.push_back(row.integer(0));
+                           streams.insert(row.integer(1));
+                           freed += row.integer(3);
+                         }));
+    more = more && seen == kChunksAtOnce;
     for (const std::int64_t id : doomed) {
-      LD_TRY([[maybe_unused]] auto removed, tx.execute("DELETE FROM event WHERE id = ?", {id}));
+      LD_TRY([[maybe_unused]] auto removed, tx.execute("DELETE FROM chunk WHERE id = ?", {id}));
     }
   }
   for (const std::int64_t stream : streams) {
     LD_TRY([[maybe_unused]] auto updated,
-           tx.execute("UPDATE log_stream SET first_event = (SELECT min(timestamp) FROM event WHERE stream_id = ?1)"
+           tx.execute("UPDATE log_stream SET first_event = (SELECT min(first) FROM chunk WHERE stream_id = ?1)"
                       " WHERE id = ?1",
                       {stream}));
     LD_TRY([[maybe_unused]] auto removed,
@@ -116,8 +119,8 @@ Result<void> upkeep(Transaction& tx, const FoundGroup& group, std::int64_t added
   const std::int64_t surplus = bytes > bytes_max ? bytes - (bytes_max - bytes_max / 64) : 0;
   bool expired = false;
   if (horizon > 0) {
-    LD_TRY_VOID(tx.query("SELECT 1 FROM event WHERE group_id = ? AND timestamp < ? LIMIT 1", {group.id, horizon},
-                         [&](const Row&) { expired = true; }));
+    LD_TRY_VOID(tx.query("SELECT 1 FROM chunk WHERE group_id = ? AND first < ? LIMIT 1",
+                         {group.id, horizon - kChunkSpanMax}, [&](const Row&) { expired = true; }));
   }
   if (expired || surplus > 0) {
     LD_TRY(auto freed, remove_oldest(tx, group.id, horizon, surplus));
@@ -129,9 +132,9 @@ Result<void> upkeep(Transaction& tx, const FoundGroup& group, std::int64_t added
   std::optional<std::int64_t> dead;
   LD_TRY_VOID(tx.query("SELECT id FROM dead_group LIMIT 1", {}, [&](const Row& row) { dead = row.integer(0); }));
   if (!dead) return {};
-  LD_TRY(auto reclaimed, tx.execute("DELETE FROM event WHERE id IN (SELECT id FROM event WHERE group_id = ? LIMIT ?)",
-                                    {*dead, std::int64_t{kDeadEventsPerWrite}}));
-  if (reclaimed < kDeadEventsPerWrite) {
+  LD_TRY(auto reclaimed, tx.execute("DELETE FROM chunk WHERE id IN (SELECT id FROM chunk WHERE group_id = ? LIMIT ?)",
+                                    {*dead, std::int64_t{kDeadChunksPerWrite}}));
+  if (reclaimed < kDeadChunksPerWrite) {
     LD_TRY([[maybe_unused]] auto removed, tx.execute("DELETE FROM dead_group WHERE id = ?", {*dead}));
   }
   return {};
@@ -175,140 +178,26 @@ Result<void> append_stream(Transaction& tx, const Batch::Stream& lines, std::int
                                                   {group->id, lines.name, now}));
     LD_TRY(stream, find_stream(tx, group->id, lines.name));
   }
-  std::int64_t bytes = 0;
-  std::int64_t first = now;
-  std::int64_t last = lines.events.empty() ? now : 0;
-  const auto insert = [&](std::int64_t timestamp, std::string message) {
-    bytes += static_cast<std::int64_t>(message.size()) + kEventOverheadBytes;
-    first = std::min(first, timestamp);
-    last = std::max(last, timestamp);
-    return insert_event(tx, group->id, *stream, timestamp, now, std::move(message));
-  };
-  for (const NewEvent& event : lines.events) LD_TRY_VOID(insert(event.timestamp, stored_message(event.message)));
+  std::vector<NewEvent> events;
+  events.reserve(lines.events.size() + 1);
+  for (const NewEvent& event : lines.events) {
+    // In the order in which they were printed, also when the clock was set back meanwhile.
+    const std::int64_t earliest = events.empty() ? event.timestamp : events.back().timestamp;
+    events.push_back({std::max(event.timestamp, earliest), stored_message(event.message)});
+  }
   if (lines.dropped_events > 0) {
     // In the words of the Telemetry API, which is where AWS reports the same.
-    LD_TRY_VOID(
-        insert(std::max(last, first),
-               fmt::format(R"({{"type":"platform.logsDropped","record":{{"reason":"More was printed than could )"
-                           R"(be stored in time","droppedRecords":{},"droppedBytes":{}}}}})"
-                           "\n",
-                           lines.dropped_events, lines.dropped_bytes)));
+    events.push_back({events.empty() ? now : events.back().timestamp,
+                      fmt::format(R"({{"type":"platform.logsDropped","record":{{"reason":"More was printed than could )"
+                                  R"(be stored in time","droppedRecords":{},"droppedBytes":{}}}}})"
+                                  "\n",
+                                  lines.dropped_events, lines.dropped_bytes)});
   }
-  LD_TRY_VOID(note_events(tx, *stream, first, last, now));
+  if (events.empty()) return {};
+  LD_TRY(auto bytes, insert_events(tx, group->id, *stream, events, now));
+  LD_TRY_VOID(note_events(tx, *stream, events.front().timestamp, events.back().timestamp, now));
   return upkeep(tx, *group, bytes, bytes_max, now);
 }
-
-/// Walks through the events of one stream or of a whole group, from where the query says, in its direction.
-class EventScan {
- public:
-  EventScan(Transaction& tx, const Store::EventQuery& query) : tx_(tx), query_(query) {}
-
-  Result<Store::EventPage> run() {
-    LD_TRY(auto group, find_group(tx_, query_.group));
-    if (!group) return missing(Store::Missing::kGroup);
-    first_ = std::max(query_.first, expired_before(group->retention_days, query_.now));
-    for (const std::string& name : query_.streams) {
-      LD_TRY(auto id, find_stream(tx_, group->id, name));
-      if (!id) return missing(Store::Missing::kStream);
-      names_.emplace(*id, name);
-    }
-    const bool one_stream = names_.size() == 1;
-    next_ = query_.backward ? Position{query_.last, INT64_MAX} : Position{first_, 0};
-    if (query_.from) next_ = query_.backward ? std::min(next_, *query_.from) : std::max(next_, *query_.from);
-
-    while (!done_) LD_TRY_VOID(step(one_stream ? names_.begin()->first : group->id, one_stream));
-    if (query_.backward) std::ranges::reverse(page_.events);
-    return std::move(page_);
-  }
-
- private:
-  static Store::EventPage missing(Store::Missing what) {
-    Store::EventPage page;
-    page.missing = what;
-    return page;
-  }
-
-  std::string_view statement(bool one_stream) const {
-#define LOGS_SELECT "SELECT id, stream_id, timestamp, ingested, message FROM event WHERE "
-#define LOGS_AFTER \
-  " = ?1 AND timestamp >= ?2 AND (timestamp > ?2 OR id > ?3) AND timestamp <= ?4 ORDER BY timestamp, id LIMIT ?5"
-#define LOGS_BEFORE                                                                                                \
-  " = ?1 AND timestamp <= ?2 AND (timestamp < ?2 OR id < ?3) AND timestamp >= ?4 ORDER BY timestamp DESC, id DESC" \
-  " LIMIT ?5"
-    if (one_stream) return query_.backward ? LOGS_SELECT "stream_id" LOGS_BEFORE : LOGS_SELECT "stream_id" LOGS_AFTER;
-    return query_.backward ? LOGS_SELECT "group_id" LOGS_BEFORE : LOGS_SELECT "group_id" LOGS_AFTER;
-#undef LOGS_SELECT
-#undef LOGS_AFTER
-#undef LOGS_BEFORE
-  }
-
-  Result<void> step(std::int64_t scope, bool one_stream) {
-    int seen = 0;
-    Result<void> failure;
-    LD_TRY_VOID(
-        tx_.query(statement(one_stream),
-                  {scope, next_.timestamp, next_.id, query_.backward ? first_ : query_.last, std::int64_t{kRowsAtOnce}},
-                  [&](const Row& row) {
-                    ++seen;
-                    if (!done_ && failure) failure = take(row);
-                  }));
-    LD_TRY_VOID(std::move(failure));
-    if (seen < kRowsAtOnce) done_ = true;
-    return {};
-  }
-
-  Result<void> take(const Row& row) {
-    const Position position{row.integer(2), row.integer(0)};
-    const std::string_view message = row.view(4);
-    const auto size = static_cast<std::int64_t>(message.size()) + kEventOverheadBytes;
-    ++scanned_;
-    scanned_bytes_ += size;
-    LD_TRY(const std::string* name, stream_name(row.integer(1)));
-    if (name != nullptr && query_.pattern.matches(message)) {
-      if (!page_.events.empty() && answer_bytes_ + size > kAnswerBytesMax) return stop();
-      answer_bytes_ += size;
-      page_.events.push_back({position, row.integer(3), *name, std::string(message)});
-    }
-    next_ = position;
-    if (static_cast<int>(page_.events.size()) >= query_.limit || scanned_ >= kScannedEventsMax ||
-        scanned_bytes_ >= kScannedBytesMax) {
-      return stop();
-    }
-    return {};
-  }
-
-  Result<void> stop() {
-    page_.stopped_at = next_;
-    done_ = true;
-    return {};
-  }
-
-  /// nullptr when the query does not want the stream.
-  Result<const std::string*> stream_name(std::int64_t id) {
-    if (const auto known = names_.find(id); known != names_.end()) return &known->second;
-    if (!query_.streams.empty() || unwanted_.contains(id)) return nullptr;
-    std::string name;
-    LD_TRY_VOID(
-        tx_.query("SELECT name FROM log_stream WHERE id = ?", {id}, [&](const Row& row) { name = row.text(0); }));
-    if (!name.starts_with(query_.stream_prefix)) {
-      unwanted_.insert(id);
-      return nullptr;
-    }
-    return &names_.emplace(id, std::move(name)).first->second;
-  }
-
-  Transaction& tx_;
-  const Store::EventQuery& query_;
-  Store::EventPage page_;
-  std::unordered_map<std::int64_t, std::string> names_;
-  std::set<std::int64_t> unwanted_;
-  std::int64_t first_ = 0;
-  Position next_;  // the last event looked at
-  bool done_ = false;
-  int scanned_ = 0;
-  std::int64_t scanned_bytes_ = 0;
-  std::int64_t answer_bytes_ = 0;
-};
 
 GroupRow group_row(const Row& row) {
   GroupRow group{.key = {row.text(0), row.text(1), row.text(2)},
@@ -381,9 +270,9 @@ Async<Result<Store::Missing>> Store::delete_stream(GroupKey group, std::string s
         if (!id) return Missing::kStream;
         LD_TRY([[maybe_unused]] auto counted,
                tx.execute("UPDATE log_group SET stored_bytes = stored_bytes -"
-                          " (SELECT coalesce(sum(length(message) + ?), 0) FROM event WHERE stream_id = ?) WHERE id = ?",
-                          {kEventOverheadBytes, *id, found->id}));
-        LD_TRY([[maybe_unused]] auto events, tx.execute("DELETE FROM event WHERE stream_id = ?", {*id}));
+                          " (SELECT coalesce(sum(bytes), 0) FROM chunk WHERE stream_id = ?) WHERE id = ?",
+                          {*id, found->id}));
+        LD_TRY([[maybe_unused]] auto events, tx.execute("DELETE FROM chunk WHERE stream_id = ?", {*id}));
         LD_TRY([[maybe_unused]] auto removed, tx.execute("DELETE FROM log_stream WHERE id = ?", {*id}));
         return Missing::kNothing;
       });
@@ -393,18 +282,14 @@ Async<Result<Store::Missing>> Store::put(GroupKey group, std::string stream, std
                                          std::int64_t now) {
   co_return co_await database_->write([group = std::move(group), stream = std::move(stream), events = std::move(events),
                                        now,
-                                       max = options_.group_bytes_max](Transaction& tx) mutable -> Result<Missing> {
+                                       max = options_.group_bytes_max](Transaction& tx) -> Result<Missing> {
     LD_TRY(auto found, find_group(tx, group));
     if (!found) return Missing::kGroup;
     LD_TRY(auto id, find_stream(tx, found->id, stream));
     if (!id) return Missing::kStream;
     if (events.empty()) return Missing::kNothing;
     LD_TRY_VOID(note_events(tx, *id, events.front().timestamp, events.back().timestamp, now));
-    std::int64_t bytes = 0;
-    for (NewEvent& event : events) {
-      bytes += static_cast<std::int64_t>(event.message.size()) + kEventOverheadBytes;
-      LD_TRY_VOID(insert_event(tx, found->id, *id, event.timestamp, now, std::move(event.message)));
-    }
+    LD_TRY(auto bytes, insert_events(tx, found->id, *id, events, now));
     LD_TRY_VOID(upkeep(tx, *found, bytes, max, now));
     return Missing::kNothing;
   });
