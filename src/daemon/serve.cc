@@ -114,7 +114,7 @@ int serve(const ServeOptions& asked) {
       {.isolation = options.isolation, .state_directory = options.data + "/sandboxes"});
   if (!keeper) return give_up(keeper.error().detail);
 
-  Loop loop(1);
+  Loop loop;
   int status = 1;
   {
     auto daemon = Daemon::make(loop, options, std::move(*keeper));
@@ -172,7 +172,7 @@ int doctor(const ServeOptions& asked, bool as_json) {
   RealFiles files;
   auto keeper = sandbox::SandboxFactory::start_keeper({.isolation = options.isolation, .state_directory = *directory});
   if (!keeper) return give_up(keeper.error().detail);
-  Loop loop(1);
+  Loop loop;
   Logger log(2, LogFormat::kText, LogLevel::kWarn);
   sandbox::SandboxFactory sandboxes(loop, log, std::move(*keeper),
                                     {.isolation = options.isolation, .state_directory = *directory});

@@ -218,7 +218,7 @@ class ServerTest : public testing::Test {
     return on_loop([this] { return server_->connections(); });
   }
 
-  Loop loop_{1};
+  Loop loop_;
   asio::executor_work_guard<Executor> work_;
   RealClock clock_;
   ServerLimits limits_;

@@ -23,55 +23,120 @@ bool is_cancelled(const std::exception& error) {
   return system != nullptr && system->code() == asio::error::operation_aborted;
 }
 
+// --- the loop and its waiters ---------------------------------------------------------------------------------------
+
+namespace detail {
+
+namespace {
+void release(Waiter* waiter) {
+  if (--waiter->references == 0) delete waiter;
+}
+}  // namespace
+
+void WaiterList::push_back(Waiter* waiter) {
+  waiter->previous = last_;
+  waiter->next = nullptr;
+  (last_ != nullptr ? last_->next : first_) = waiter;
+  last_ = waiter;
+  ++size_;
+}
+
+void WaiterList::remove(Waiter* waiter) {
+  (waiter->previous != nullptr ? waiter->previous->next : first_) = waiter->next;
+  (waiter->next != nullptr ? waiter->next->previous : last_) = waiter->previous;
+  --size_;
+}
+
+WokenList::~WokenList() {
+  // The loop is gone; ending a coroutine may wake others.
+  while (!waiters.empty()) {
+    Waiter* waiter = waiters.front();
+    waiters.remove(waiter);
+    release(waiter);
+  }
+}
+
+}  // namespace detail
+
+void Loop::resume_later(detail::Waiter* waiter) {
+  waiters.push_back(waiter);
+  if (std::exchange(turn_posted, true)) return;
+  asio::post(*this, [this] { resume_woken(); });
+}
+
+void Loop::resume_woken() {
+  turn_posted = false;
+  // Those who are woken by them come in a later turn.
+  for (std::size_t count = waiters.size(); count > 0; --count) {
+    detail::Waiter* waiter = waiters.front();
+    waiters.remove(waiter);
+    const std::unique_ptr<detail::Waiter, void (*)(detail::Waiter*)> kept(waiter, detail::release);
+    waiter->resume(waiter->code);
+  }
+}
+
 // --- Notifier -------------------------------------------------------------------------------------------------------
 
-struct Notifier::Waiter {
-  std::move_only_function<void(boost::system::error_code)> resume;
-  Notifier* owner = nullptr;  // null once finished: a late cancellation finds nothing to do
-  std::list<std::shared_ptr<Waiter>>::iterator place;
+template <class Handler>
+struct Notifier::WaiterOf final : detail::Waiter {
+  explicit WaiterOf(Handler h) : handler(std::move(h)) {}
+  void resume(boost::system::error_code error) override {
+    // Out of the waiter first: a cancellation slot may keep that for long.
+    auto resumed = std::move(handler);
+    std::move(resumed)(error);
+  }
+  Handler handler;
 };
 
-// Takes the waiter out of the list and resumes its coroutine from the loop, never from inside the caller.
-void Notifier::finish(const std::shared_ptr<Waiter>& waiter, boost::system::error_code code) {
-  const std::shared_ptr<Waiter> kept = waiter;  // `waiter` may be the list's own element
-  Notifier& owner = *std::exchange(kept->owner, nullptr);
-  owner.waiters_.erase(kept->place);
-  asio::post(owner.loop_, [resume = std::move(kept->resume), code]() mutable { resume(code); });
+// The slot keeps this handler until the coroutine's next cancellable wait, longer than the notifier may live; the
+// waiter knows whether there is still something to cancel.
+class Notifier::Cancel {
+ public:
+  explicit Cancel(detail::Waiter* waiter) : waiter_(waiter) { ++waiter_->references; }
+  Cancel(Cancel&& other) noexcept : waiter_(std::exchange(other.waiter_, nullptr)) {}
+  Cancel& operator=(Cancel&&) = delete;
+  ~Cancel() {
+    if (waiter_ != nullptr) detail::release(waiter_);
+  }
+  void operator()(asio::cancellation_type) {
+    if (waiter_->owner != nullptr) wake(waiter_, asio::error::operation_aborted);
+  }
+
+ private:
+  detail::Waiter* waiter_;
+};
+
+// Takes the waiter out of the list and has its coroutine resumed by the loop, never from inside the caller.
+void Notifier::wake(detail::Waiter* waiter, boost::system::error_code code) {
+  Notifier& owner = *std::exchange(waiter->owner, nullptr);
+  owner.waiters_.remove(waiter);
+  waiter->code = code;
+  owner.loop_.resume_later(waiter);
 }
 
 Notifier::~Notifier() {
-  while (!waiters_.empty()) finish(waiters_.front(), asio::error::operation_aborted);
+  while (!waiters_.empty()) wake(waiters_.front(), asio::error::operation_aborted);
 }
 
 Async<void> Notifier::wait() {
   auto initiate = [this](auto handler) {
-    auto slot = asio::get_associated_cancellation_slot(handler);
-    auto waiter = std::make_shared<Waiter>();
+    const auto slot = asio::get_associated_cancellation_slot(handler);
+    auto* waiter = new WaiterOf<decltype(handler)>(std::move(handler));  // owned by the lists it is in
     waiter->owner = this;
-    waiter->resume = [handler = std::move(handler)](boost::system::error_code code) mutable {
-      std::move(handler)(code);
-    };
-    waiter->place = waiters_.insert(waiters_.end(), waiter);
-    if (slot.is_connected()) {
-      // The slot keeps this handler until the coroutine's next cancellable wait, longer than the waiter and perhaps
-      // longer than the notifier live; so it holds neither.
-      slot.assign([weak = std::weak_ptr(waiter)](asio::cancellation_type) {
-        const auto late = weak.lock();
-        if (late != nullptr && late->owner != nullptr) finish(late, asio::error::operation_aborted);
-      });
-    }
+    waiters_.push_back(waiter);
+    if (slot.is_connected()) auto(slot).template emplace<Cancel>(waiter);
   };
-  co_await asio::async_initiate<const asio::use_awaitable_t<Executor>, void(boost::system::error_code)>(
+  return asio::async_initiate<const asio::use_awaitable_t<Executor>, void(boost::system::error_code)>(
       std::move(initiate), use_async);
 }
 
 void Notifier::notify_all() {
   // Only those who wait now: a resumed waiter runs later and may wait again.
-  while (!waiters_.empty()) finish(waiters_.front(), {});
+  while (!waiters_.empty()) wake(waiters_.front(), {});
 }
 
 void Notifier::notify_one() {
-  if (!waiters_.empty()) finish(waiters_.front(), {});
+  if (!waiters_.empty()) wake(waiters_.front(), {});
 }
 
 // --- Offloaded ------------------------------------------------------------------------------------------------------

@@ -31,8 +31,58 @@ namespace lambdad {
 
 namespace asio = boost::asio;
 
-using Loop = asio::io_context;
+class Notifier;
+
 using Executor = asio::io_context::executor_type;
+
+namespace detail {
+/// A coroutine that waits for a Notifier, or has been woken and not resumed yet. Made with one reference, which goes
+/// along from the notifier to the loop's list; a cancellation slot may hold another.
+struct Waiter {
+  virtual ~Waiter() = default;
+  virtual void resume(boost::system::error_code code) = 0;  ///< once; ends with the coroutine's next wait
+
+  Waiter* next = nullptr;
+  Waiter* previous = nullptr;
+  Notifier* owner = nullptr;  ///< null once woken: a late cancellation finds nothing to do
+  boost::system::error_code code;
+  unsigned references = 1;
+};
+
+/// A list of waiters in their order, which are its own.
+class WaiterList {
+ public:
+  bool empty() const { return first_ == nullptr; }
+  std::size_t size() const { return size_; }
+  Waiter* front() const { return first_; }
+  void push_back(Waiter* waiter);
+  void remove(Waiter* waiter);
+
+ private:
+  Waiter* first_ = nullptr;
+  Waiter* last_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// Woken waiters, until the turn of the loop that resumes them: one handler for all.
+struct WokenList {
+  ~WokenList();
+  WaiterList waiters;
+  bool turn_posted = false;
+};
+}  // namespace detail
+
+/// The loop. One thread at a time runs it; any thread may post to it.
+class Loop : private detail::WokenList, public asio::io_context {  // in this order: ending handlers may wake waiters
+ public:
+  /// The hint lets what the loop posts to itself go without a lock.
+  Loop() : io_context(1) {}
+
+ private:
+  friend class Notifier;
+  void resume_later(detail::Waiter* waiter);
+  void resume_woken();
+};
 
 /// What a coroutine returns. Lazy: runs when awaited, on the loop. Cancellation arrives as boost::system::system_error
 /// with operation_aborted, thrown from the co_await that was waiting; let it pass.
@@ -67,10 +117,12 @@ class Notifier {
   std::size_t waiting() const { return waiters_.size(); }
 
  private:
-  struct Waiter;
-  static void finish(const std::shared_ptr<Waiter>& waiter, boost::system::error_code code);
+  template <class Handler>
+  struct WaiterOf;
+  class Cancel;
+  static void wake(detail::Waiter* waiter, boost::system::error_code code);
   Loop& loop_;
-  std::list<std::shared_ptr<Waiter>> waiters_;
+  detail::WaiterList waiters_;
 };
 
 /// Counts the pieces of a loop's work that other threads hold: given to a WorkerPool or to the store, and not yet back.
