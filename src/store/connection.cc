@@ -1,5 +1,7 @@
 #include "store/connection.h"
 
+#include <mutex>
+
 #include <sqlite3.h>
 
 namespace lambdad::store {
@@ -53,10 +55,14 @@ int bind(sqlite3_stmt* statement, int index, const Param& param) {
     int index;
     int operator()(std::monostate) const { return sqlite3_bind_null(statement, index); }
     int operator()(std::int64_t value) const { return sqlite3_bind_int64(statement, index, value); }
-    int operator()(const std::string& text) const {
-      return sqlite3_bind_text64(statement, index, text.data(), text.size(), SQLITE_STATIC, SQLITE_UTF8);
+    int operator()(const std::string& text) const { return (*this)(TextView{text}); }
+    int operator()(const Blob& blob) const { return (*this)(BlobView{blob.bytes}); }
+    int operator()(const TextView& view) const {
+      // A null pointer would bind NULL.
+      const char* const begin = view.text.data() == nullptr ? "" : view.text.data();
+      return sqlite3_bind_text64(statement, index, begin, view.text.size(), SQLITE_STATIC, SQLITE_UTF8);
     }
-    int operator()(const Blob& blob) const {
+    int operator()(const BlobView& blob) const {
       // A null pointer would bind NULL; an empty blob is not that.
       if (blob.bytes.empty()) return sqlite3_bind_zeroblob(statement, index, 0);
       return sqlite3_bind_blob64(statement, index, blob.bytes.data(), blob.bytes.size(), SQLITE_STATIC);
@@ -244,6 +250,9 @@ bool Connection::checkpoint() {
 // --- Opening --------------------------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, Role role, Durability durability) {
+  // Its statistics of memory take a lock in every allocation. Without effect once SQLite is in use.
+  static std::once_flag configured;
+  std::call_once(configured, [] { sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); });
   std::unique_ptr<Connection> connection(new Connection);
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   if (role == Role::kWriter) flags |= SQLITE_OPEN_CREATE;

@@ -29,7 +29,7 @@ constexpr std::size_t kReadBatchMax = 32;
 
 Error injected(std::string_view point) { return {Errc::kUnavailable, fmt::format("injected I/O error at {}", point)}; }
 
-// Versions 1, 2, ...: each in a transaction with the version it leads to.
+// Versions 1, 2, ...
 Result<void> migrate(Connection& connection, const std::string& path, std::span<const Migration> migrations) {
   for (std::size_t i = 0; i < migrations.size(); ++i) {
     LD_CHECK(migrations[i].version == static_cast<int>(i) + 1, "migration {} of {} has version {}", i + 1, path,
@@ -45,29 +45,26 @@ Result<void> migrate(Connection& connection, const std::string& path, std::span<
         "lambdad again, or restore a copy of the data directory from before the upgrade",
         path, version, newest);
   }
-  auto step = [&](const std::string& sql) -> Result<void> {
-    LD_TRY_VOID(connection.run("BEGIN IMMEDIATE"));
-    auto result = connection.script(sql);
-    if (result && fault::point("store.before_migration_commit")) {
-      result = std::unexpected(injected("store.before_migration_commit"));
-    }
-    if (result) result = connection.run("COMMIT");
-    if (!result) {
-      connection.rollback();
-      return result;
-    }
-    fault::point("store.after_migration_commit");
-    return {};
-  };
-  if (application != kApplicationId) {
-    if (auto done = step(fmt::format("PRAGMA application_id={}", kApplicationId)); !done) {
-      return fail_with(done.error(), fmt::format("creating {}", path));
-    }
+  // All of it in one transaction: a start on an empty directory waits for one sync then.
+  std::string sql;
+  if (application != kApplicationId) sql += fmt::format("PRAGMA application_id={};\n", kApplicationId);
+  for (std::int64_t next = version; next < newest; ++next) {
+    sql += fmt::format("{}\n;", migrations[static_cast<std::size_t>(next)].sql);
   }
-  for (std::int64_t next = version + 1; next <= newest; ++next) {
-    auto sql = fmt::format("{}\n;PRAGMA user_version={}", migrations[static_cast<std::size_t>(next) - 1].sql, next);
-    if (auto done = step(sql); !done) return fail_with(done.error(), fmt::format("{}: migration {}", path, next));
+  if (version != newest) sql += fmt::format("PRAGMA user_version={};\n", newest);
+  if (sql.empty()) return {};
+
+  LD_TRY_VOID(connection.run("BEGIN IMMEDIATE"));
+  auto result = connection.script(sql);
+  if (result && fault::point("store.before_migration_commit")) {
+    result = std::unexpected(injected("store.before_migration_commit"));
   }
+  if (result) result = connection.run("COMMIT");
+  if (!result) {
+    connection.rollback();
+    return fail_with(result.error(), fmt::format("{}: migrating from version {} to {}", path, version, newest));
+  }
+  fault::point("store.after_migration_commit");
   return {};
 }
 
@@ -224,7 +221,8 @@ struct Database::Impl {
     const bool alone = batch.size() == 1;
     Transaction tx(*writer);
     for (auto& piece : batch) {
-      if (!alone) {
+      const bool guarded = !alone && piece->on_error == OnError::kUndoPiece;
+      if (guarded) {
         if (auto saved = writer->run("SAVEPOINT piece"); !saved) return give_up(std::move(saved).error());
       }
       bool succeeded = false;
@@ -235,6 +233,13 @@ struct Database::Impl {
           return std::nullopt;
         }
         break;
+      }
+      if (!guarded) {
+        if (!succeeded) {
+          writer->rollback();
+          return piece->error();
+        }
+        continue;
       }
       auto kept = succeeded ? Result<void>{} : writer->run("ROLLBACK TO piece");
       if (kept) kept = writer->run("RELEASE piece");
@@ -383,6 +388,7 @@ Result<void> Database::run_now(const std::function<Result<void>(Transaction&)>& 
       return result.has_value();
     }
     void finish(std::optional<Error>) override {}
+    Error error() const override { return result.error(); }
     const std::function<Result<void>(Transaction&)>& work;
     Result<void> result;
   };

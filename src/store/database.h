@@ -22,10 +22,17 @@ namespace lambdad::store {
 class Connection;
 
 /// A value bound to a statement or read from a column. Text and blob are both bytes; `Blob` marks what is no text.
+/// The views spare a copy where what they refer to lives until the statement has run.
 struct Blob {
   std::string bytes;
 };
-using Param = std::variant<std::monostate, std::int64_t, std::string, Blob>;
+struct TextView {
+  std::string_view text;
+};
+struct BlobView {
+  std::string_view bytes;
+};
+using Param = std::variant<std::monostate, std::int64_t, std::string, Blob, TextView, BlobView>;
 
 /// One row of a result; columns by position, counted from 0. Valid inside the callback it is given to.
 class Row {
@@ -79,6 +86,10 @@ enum class Durability {
   kEphemeral,  ///< synchronous=OFF, for --ephemeral
 };
 
+/// What an error of a piece of work undoes. kPiece costs a savepoint; kBatch is for work that breaks no constraint, so
+/// that it fails only where the whole batch fails anyway: every piece of the batch gets its error then.
+enum class OnError { kUndoPiece, kUndoBatch };
+
 /// One SQLite file (WAL) with one writer thread and one reader thread.
 ///
 /// Group commit: the writer takes everything that is waiting, runs each piece of work in a savepoint of one shared
@@ -111,8 +122,8 @@ class Database {
     /// again once there is space.
     Duration probe_interval = std::chrono::seconds(1);
   };
-  /// Creates the file when absent (its directory must exist) and applies the migrations above its recorded version,
-  /// each in a transaction. kCorrupt when the file was written by a newer lambdad or is no database of ours;
+  /// Creates the file when absent (its directory must exist) and applies the migrations above its recorded version, in
+  /// one transaction. kCorrupt when the file was written by a newer lambdad or is no database of ours;
   /// kUnavailable for I/O errors and when another process holds the file; kInternal when a migration is wrong. Blocks.
   static Result<std::unique_ptr<Database>> open(Loop& loop, std::string path, std::span<const Migration> migrations,
                                                 Options options);
@@ -121,13 +132,22 @@ class Database {
   /// Runs `work` on the writer thread; its result arrives after COMMIT. `work` is callable as Result<T>(Transaction&).
   /// Besides the work's own errors: kUnavailable and kCorrupt as said above, kClosed after close().
   template <class F>
-  auto write(F work) -> Async<std::invoke_result_t<F&, Transaction&>> {
-    return submit<std::invoke_result_t<F&, Transaction&>>(Kind::kWrite, std::move(work));
+  auto write(F work, OnError on_error = OnError::kUndoPiece) -> Async<std::invoke_result_t<F&, Transaction&>> {
+    return submit<std::invoke_result_t<F&, Transaction&>>(Kind::kWrite, on_error, std::move(work));
+  }
+  /// The same without a coroutine: calls `done(Result<T>)` on the loop, inside this call when nothing can be written.
+  /// For steps that change memory after the commit and must not be lost when their caller is cancelled.
+  template <class F, class Done>
+  void write(F work, OnError on_error, Done done) {
+    using R = std::invoke_result_t<F&, Transaction&>;
+    auto task = std::make_unique<Task<R, F, Done>>(std::move(work), std::move(done));
+    task->on_error = on_error;
+    enqueue(Kind::kWrite, std::move(task));
   }
   /// Runs `work` on the reader thread in a read transaction: sees everything acknowledged before the call.
   template <class F>
   auto read(F work) -> Async<std::invoke_result_t<F&, Transaction&>> {
-    return submit<std::invoke_result_t<F&, Transaction&>>(Kind::kRead, std::move(work));
+    return submit<std::invoke_result_t<F&, Transaction&>>(Kind::kRead, OnError::kUndoPiece, std::move(work));
   }
   /// `work` on the calling thread, on the writer connection, committed when this returns. For start-up: it blocks.
   Result<void> run_now(const std::function<Result<void>(Transaction&)>& work);
@@ -153,25 +173,31 @@ class Database {
     virtual bool run(Transaction& tx) = 0;
     /// Loop. nullopt when the work's own result stands.
     virtual void finish(std::optional<Error> failure) = 0;
+    /// After run() was false.
+    virtual Error error() const = 0;
+    OnError on_error = OnError::kUndoPiece;
     std::optional<Error> failure;
   };
-  template <class R, class F>
+  template <class R, class F, class Done>
   struct Task final : Piece {
-    Task(Loop& loop, F w) : work(std::move(w)), promise(loop) {}
+    Task(F w, Done d) : work(std::move(w)), done(std::move(d)) {}
     bool run(Transaction& tx) override { return result.emplace(work(tx)).has_value(); }
     void finish(std::optional<Error> why) override {
-      promise.set(why ? R(std::unexpected(std::move(*why))) : std::move(*result));
+      done(why ? R(std::unexpected(std::move(*why))) : std::move(*result));
     }
+    Error error() const override { return result->error(); }
     F work;
+    Done done;
     std::optional<R> result;
-    Promise<R> promise;
   };
   void enqueue(Kind kind, std::unique_ptr<Piece> piece);
 
   template <class R, class F>
-  Async<R> submit(Kind kind, F work) {
-    auto task = std::make_unique<Task<R, F>>(loop_, std::move(work));
-    Promise<R> promise = task->promise;
+  Async<R> submit(Kind kind, OnError on_error, F work) {
+    Promise<R> promise(loop_);
+    auto done = [promise](R result) { promise.set(std::move(result)); };
+    auto task = std::make_unique<Task<R, F, decltype(done)>>(std::move(work), std::move(done));
+    task->on_error = on_error;
     enqueue(kind, std::move(task));
     co_return co_await promise.get();
   }

@@ -110,7 +110,9 @@ TEST_F(DatabaseTest, BindsAndReadsEveryKindOfValue) {
     LD_TRY_VOID(tx.execute("INSERT INTO items (id, name, body) VALUES (?, ?, ?)", {2, "blob", Blob{bytes}}));
     LD_TRY_VOID(tx.execute("INSERT INTO items (id, name, body) VALUES (?, ?, ?)", {3, "empty", Blob{}}));
     LD_TRY_VOID(tx.execute("INSERT INTO items (id, name, body) VALUES (?, ?, ?)", {INT64_MIN, bytes, INT64_MAX}));
-    std::vector<Param> params = {std::string("z")};
+    const std::string last = "z";
+    std::vector<Param> params = {TextView{last}};
+    LD_TRY_VOID(tx.execute("UPDATE items SET body = ? WHERE name = 'empty'", {BlobView{}}));
     return tx.execute("UPDATE items SET name = name || ?", params);
   }));
   ASSERT_TRUE(written) << written.error().detail;
@@ -185,6 +187,29 @@ TEST_F(DatabaseTest, AnErrorRollsBackOnlyItsOwnPiece) {
   EXPECT_THAT(*names(), ElementsAre("holder", "good", "last"));
   EXPECT_EQ(db->stats().commits, 2u) << "the pieces did not share a batch";
   EXPECT_TRUE(db->healthy());
+}
+
+TEST_F(DatabaseTest, AnErrorOfUnguardedWorkFailsItsBatch) {
+  open();
+  hold_writer();
+  start("guarded", insert_later("guarded"));
+  std::vector<std::string> reports;
+  const auto report = [&reports](Result<std::int64_t> result) {
+    reports.push_back(result ? "stored" : std::string(to_string(result.error().code)));
+  };
+  db->write([](Transaction& tx) { return insert(tx, "unguarded"); }, OnError::kUndoBatch, report);
+  db->write([](Transaction&) -> Result<std::int64_t> { return fail(Errc::kThrottled, "changed my mind"); },
+            OnError::kUndoBatch, report);
+  release_writer();
+  run_loop();
+  EXPECT_EQ(results.at("guarded").error().code, Errc::kThrottled);
+  EXPECT_EQ(reports, std::vector<std::string>(2, std::string(to_string(Errc::kThrottled))));
+  EXPECT_THAT(*names(), ElementsAre("holder"));
+  EXPECT_TRUE(db->healthy()) << "the disk has nothing to do with it";
+  db->write([](Transaction& tx) { return insert(tx, "next"); }, OnError::kUndoBatch, report);
+  run_loop();
+  EXPECT_EQ(reports.back(), "stored");
+  EXPECT_THAT(*names(), ElementsAre("holder", "next"));
 }
 
 TEST_F(DatabaseTest, ALonePieceIsRolledBackByItsError) {
@@ -519,7 +544,7 @@ TEST_F(DatabaseTest, AFailedMigrationLeavesTheVersionBefore) {
     auto opened = Database::open(loop, file(), broken, {});
     ASSERT_FALSE(opened);
     EXPECT_EQ(opened.error().code, Errc::kInternal);
-    EXPECT_THAT(opened.error().detail, HasSubstr("migration 2"));
+    EXPECT_THAT(opened.error().detail, HasSubstr("migrating from version 0 to 2"));
   }
   open();  // version 2 applies cleanly: nothing of the broken one stayed
 }

@@ -37,6 +37,7 @@ AsyncPlane::AsyncPlane(System& system, Logger& log, Metrics& metrics, std::uniqu
       dead_letter_errors_(
           metrics.counter("lambdad_async_dead_letter_errors_total", "Events that a dead-letter queue did not take.")),
       due_changed_(system.loop),
+      accepted_all_(system.loop),
       attempts_(system.loop),
       upkeep_(system.loop) {
   metrics_.on_scrape([this] {
@@ -75,17 +76,28 @@ Async<Result<void>> AsyncPlane::accept(ports::InvocationRequest request) {
   event->due = event->progress.accepted;
   event->payload_bytes = request.payload.size();
   event->payload = std::move(request.payload);
-  LD_CO_TRY(event->id, co_await store_->insert(*event));
-  received_.add();
-  if (stopping_) co_return Result<void>();  // committed: the next start runs it
-  events_.emplace(event->id, event);
-  if (payload_memory_ + event->payload_bytes <= limits_.payload_memory_max) {
-    payload_memory_ += event->payload_bytes;
-  } else {
-    event->payload.reset();
-  }
-  make_ready(std::move(event));
-  co_return Result<void>();
+  ++accepting_;
+  Promise<Result<void>> accepted(system_.loop);
+  // No coroutine waits for the commit: what follows it must happen also when the caller is gone by then.
+  store_->insert(event, [this, event, accepted, token = std::move(token)](Result<std::int64_t> row) {
+    if (--accepting_ == 0 && stopping_) accepted_all_.notify_all();
+    if (!row) {
+      accepted.set(std::unexpected(std::move(row).error()));
+      return;
+    }
+    received_.add();
+    accepted.set({});
+    if (stopping_) return;  // the next start runs it
+    event->id = *row;
+    events_.emplace(event->id, event);
+    if (payload_memory_ + event->payload_bytes <= limits_.payload_memory_max) {
+      payload_memory_ += event->payload_bytes;
+    } else {
+      event->payload.reset();
+    }
+    make_ready(event);
+  });
+  co_return co_await accepted.get();
 }
 
 // --- who runs when --------------------------------------------------------------------------------------------------
@@ -277,6 +289,7 @@ Async<void> AsyncPlane::stop() {
   stopping_ = true;
   co_await upkeep_.stop();
   co_await attempts_.drain();
+  while (accepting_ > 0) co_await accepted_all_.wait();
   store_->close();
 }
 

@@ -100,8 +100,10 @@ class AsyncPlane {
   std::deque<Lane*> turn_;  ///< lanes that have something ready and may run it
   std::size_t running_ = 0;
   std::size_t payload_memory_ = 0;
+  std::size_t accepting_ = 0;  ///< commits of accept() under way
   bool stopping_ = false;
   Notifier due_changed_;
+  Notifier accepted_all_;
   TaskGroup attempts_;
   TaskGroup upkeep_;
 };

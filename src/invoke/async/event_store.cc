@@ -33,37 +33,44 @@ Result<std::unique_ptr<EventStore>> EventStore::open(Loop& loop, const std::stri
   return std::unique_ptr<EventStore>(new EventStore(std::move(database)));
 }
 
-Async<Result<std::int64_t>> EventStore::insert(Event event) {
-  LD_CHECK(event.payload.has_value());
-  return database_->write([event = std::move(event)](store::Transaction& tx) mutable -> Result<std::int64_t> {
+void EventStore::insert(std::shared_ptr<const Event> event, Inserted done) {
+  LD_CHECK(event->payload.has_value());
+  auto work = [event = std::move(event)](store::Transaction& tx) -> Result<std::int64_t> {
     auto inserted = tx.execute(
         "INSERT INTO event (account, region, function, qualifier, request_id, trace_header, accepted_ms, due_ms, runs, "
         "throttles, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        {event.function.account, event.function.region, event.function.name, event.function.qualifier, event.request_id,
-         event.trace_header, to_epoch_ms(event.progress.accepted), to_epoch_ms(event.due),
-         static_cast<std::int64_t>(event.progress.runs), static_cast<std::int64_t>(event.progress.throttles),
-         store::Blob{std::move(*event.payload)}});
+        {store::TextView{event->function.account}, store::TextView{event->function.region},
+         store::TextView{event->function.name}, store::TextView{event->function.qualifier},
+         store::TextView{event->request_id}, store::TextView{event->trace_header},
+         to_epoch_ms(event->progress.accepted), to_epoch_ms(event->due),
+         static_cast<std::int64_t>(event->progress.runs), static_cast<std::int64_t>(event->progress.throttles),
+         store::BlobView{*event->payload}});
     if (!inserted) return std::unexpected(inserted.error());
     return tx.last_insert_id();
-  });
+  };
+  database_->write(std::move(work), store::OnError::kUndoBatch, std::move(done));
 }
 
 Async<Result<void>> EventStore::update(std::int64_t id, EventProgress progress, WallTime due) {
-  return database_->write([=](store::Transaction& tx) -> Result<void> {
-    auto changed = tx.execute("UPDATE event SET due_ms = ?, runs = ?, throttles = ? WHERE id = ?",
-                              {to_epoch_ms(due), static_cast<std::int64_t>(progress.runs),
-                               static_cast<std::int64_t>(progress.throttles), id});
-    if (!changed) return std::unexpected(changed.error());
-    return {};
-  });
+  return database_->write(
+      [=](store::Transaction& tx) -> Result<void> {
+        auto changed = tx.execute("UPDATE event SET due_ms = ?, runs = ?, throttles = ? WHERE id = ?",
+                                  {to_epoch_ms(due), static_cast<std::int64_t>(progress.runs),
+                                   static_cast<std::int64_t>(progress.throttles), id});
+        if (!changed) return std::unexpected(changed.error());
+        return {};
+      },
+      store::OnError::kUndoBatch);
 }
 
 Async<Result<void>> EventStore::remove(std::int64_t id) {
-  return database_->write([=](store::Transaction& tx) -> Result<void> {
-    auto changed = tx.execute("DELETE FROM event WHERE id = ?", {id});
-    if (!changed) return std::unexpected(changed.error());
-    return {};
-  });
+  return database_->write(
+      [=](store::Transaction& tx) -> Result<void> {
+        auto changed = tx.execute("DELETE FROM event WHERE id = ?", {id});
+        if (!changed) return std::unexpected(changed.error());
+        return {};
+      },
+      store::OnError::kUndoBatch);
 }
 
 Async<Result<std::string>> EventStore::payload(std::int64_t id) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,8 +30,9 @@ class EventStore {
  public:
   static Result<std::unique_ptr<EventStore>> open(Loop& loop, const std::string& path, store::Durability durability);
 
-  /// Adds the event; its row id.
-  Async<Result<std::int64_t>> insert(Event event);
+  using Inserted = std::move_only_function<void(Result<std::int64_t>)>;
+  /// Adds the event and calls `done` with its row id, on the loop. The event must not change until then.
+  void insert(std::shared_ptr<const Event> event, Inserted done);
   Async<Result<void>> update(std::int64_t id, EventProgress progress, WallTime due);
   Async<Result<void>> remove(std::int64_t id);
   Async<Result<std::string>> payload(std::int64_t id);

@@ -65,6 +65,7 @@ Broker::Broker(System& system, Logger& log, Metrics& metrics, std::unique_ptr<St
       turn_free_(system.loop),
       timer_changed_(system.loop),
       dead_added_(system.loop),
+      commits_done_(system.loop),
       steps_(system.loop),
       background_(system.loop) {
   metrics_.on_scrape([weak = std::weak_ptr(self_)] {
@@ -128,6 +129,7 @@ Async<void> Broker::stop() {
   co_await background_.stop();
   co_await steps_.drain();
   co_await steps_.stop();
+  while (commits_under_way_ > 0) co_await commits_done_.wait();
   store_->close();
 }
 
@@ -259,33 +261,37 @@ Async<Result<void>> Broker::purge(LiveQueuePtr queue) {
 // --- messages -------------------------------------------------------------------------------------------------------
 
 Async<Result<void>> Broker::send(LiveQueuePtr queue, std::vector<NewMessage> messages) {
-  co_return co_await finish("sqs send", send_step(std::move(queue), std::move(messages)));
-}
-
-Async<Result<void>> Broker::send_step(LiveQueuePtr queue, std::vector<NewMessage> messages) {
-  std::vector<QueuedMessage> queued;
-  std::vector<RowId> rows;
+  auto queued = std::make_shared<std::vector<QueuedMessage>>();
+  queued->reserve(messages.size());
   for (NewMessage& message : messages) {
     const WallTime available_at = message.content->sent_at + message.delay;
-    rows.push_back(store_->next_id());
-    queued.push_back({.row = rows.back(), .content = std::move(message.content), .available_at = available_at});
+    queued->push_back({.row = store_->next_id(), .content = std::move(message.content), .available_at = available_at});
   }
-  LD_CO_TRY_VOID(co_await store_->insert_messages(queue->row.id, queued));
-  if (queue->deleted) {
-    reclaim(std::move(rows));
-    co_return fail(Errc::kNotFound, "queue {} was deleted meanwhile", queue->row.name);
+  const Activity::Token activity = system_.activity.begin();
+  auto step = begin_step<Result<void>>();
+  store_->insert_messages(queue->row.id, queued, [this, step, queue, queued](Result<void> stored) {
+    if (stored) stored = add_stored(*queue, std::move(*queued));
+    end_step(step, std::move(stored));
+  });
+  co_return co_await step.get();
+}
+
+Result<void> Broker::add_stored(LiveQueue& queue, std::vector<QueuedMessage> messages) {
+  if (queue.deleted) {
+    for (const QueuedMessage& message : messages) reclaim({message.row});
+    return fail(Errc::kNotFound, "queue {} was deleted meanwhile", queue.row.name);
   }
-  const WallTime stored = now();
-  for (QueuedMessage& message : queued) {
-    if (message.row < queue->row.purge_floor) {
+  const WallTime stored_at = now();
+  queue.sent.add(messages.size());
+  for (QueuedMessage& message : messages) {
+    if (message.row < queue.row.purge_floor) {
       reclaim({message.row});  // purged on its way in
     } else {
-      queue->messages.add(std::move(message), stored);
+      queue.messages.add(std::move(message), stored_at);
     }
   }
-  queue->sent.add(rows.size());
-  settle(*queue);
-  co_return Result<void>{};
+  settle(queue);
+  return {};
 }
 
 Async<Result<std::vector<QueuedMessage>>> Broker::receive(LiveQueuePtr queue, ReceiveOptions options) {
@@ -311,8 +317,8 @@ Async<Result<std::vector<QueuedMessage>>> Broker::receive(LiveQueuePtr queue, Re
       auto taken = std::make_unique<Queue::Taken>(queue->messages.take(at, take));
       settle(*queue);
       if (!taken->empty()) {
-        auto step = receive_step(queue, dead_letter_queue, std::move(taken), at, options.visibility_timeout);
-        LD_CO_TRY(auto received, co_await begin("sqs receive", std::move(step)).get());
+        const auto step = begin_receive(queue, dead_letter_queue, std::move(taken), at, options.visibility_timeout);
+        LD_CO_TRY(auto received, co_await step.get());
         if (!received.empty()) co_return received;
         continue;
       }
@@ -323,12 +329,13 @@ Async<Result<std::vector<QueuedMessage>>> Broker::receive(LiveQueuePtr queue, Re
   }
 }
 
-Async<Result<std::vector<QueuedMessage>>> Broker::receive_step(LiveQueuePtr queue, LiveQueuePtr dead_letter_queue,
-                                                               std::unique_ptr<Queue::Taken> taken, WallTime at,
-                                                               Duration visibility_timeout) {
+Broker::Step<Result<std::vector<QueuedMessage>>> Broker::begin_receive(LiveQueuePtr queue,
+                                                                       LiveQueuePtr dead_letter_queue,
+                                                                       std::unique_ptr<Queue::Taken> taken, WallTime at,
+                                                                       Duration visibility_timeout) {
   Store::Receive receive{.rows = {}, .received_at = at, .available_at = at + visibility_timeout};
   for (const auto& received : taken->received) receive.rows.push_back(received.message.row);
-  std::vector<Store::Move> moves;
+  auto moves = std::make_shared<std::vector<Store::Move>>();
   if (!taken->leaving.empty()) {
     const auto source = shared_arn(*queue);
     for (const QueuedMessage& message : taken->leaving) {
@@ -336,29 +343,41 @@ Async<Result<std::vector<QueuedMessage>>> Broker::receive_step(LiveQueuePtr queu
       moved.row = store_->next_id();
       moved.available_at = at;
       moved.dead_letter_source = source;
-      moves.push_back({.from = message.row, .to = std::move(moved)});
+      moves->push_back({.from = message.row, .to = std::move(moved)});
     }
   }
   const QueueId target = dead_letter_queue ? dead_letter_queue->row.id : 0;
-  if (auto stored = co_await store_->record_receive(std::move(receive), moves, target); !stored) {
-    queue->messages.undo(*taken);
-    settle(*queue);
-    co_return std::unexpected(std::move(stored).error());
-  }
+  auto step = begin_step<Result<std::vector<QueuedMessage>>>();
+  store_->record_receive(std::move(receive), moves, target,
+                         [this, step, queue, dead_letter_queue, taken = std::move(taken), moves](Result<void> stored) {
+                           if (!stored) {
+                             queue->messages.undo(*taken);
+                             settle(*queue);
+                             end_step<Result<std::vector<QueuedMessage>>>(step,
+                                                                          std::unexpected(std::move(stored).error()));
+                             return;
+                           }
+                           if (!moves->empty()) finish_moves(*queue, *dead_letter_queue, std::move(*moves));
+                           queue->received.add(taken->received.size());
+                           std::vector<QueuedMessage> messages;
+                           messages.reserve(taken->received.size());
+                           for (auto& received : taken->received) messages.push_back(std::move(received.message));
+                           end_step<Result<std::vector<QueuedMessage>>>(step, std::move(messages));
+                         });
+  return step;
+}
+
+void Broker::finish_moves(LiveQueue& queue, LiveQueue& dead_letter_queue, std::vector<Store::Move> moves) {
   const WallTime stored_at = now();
   for (Store::Move& move : moves) {
-    const bool was_there = queue->messages.finish_leaving(move.from);
-    if (was_there && !dead_letter_queue->deleted && move.to.row >= dead_letter_queue->row.purge_floor) {
-      dead_letter_queue->messages.add(std::move(move.to), stored_at);
+    const bool was_there = queue.messages.finish_leaving(move.from);
+    if (was_there && !dead_letter_queue.deleted && move.to.row >= dead_letter_queue.row.purge_floor) {
+      dead_letter_queue.messages.add(std::move(move.to), stored_at);
     } else {
       reclaim({move.to.row});  // deleted or purged on its way
     }
   }
-  if (!moves.empty()) settle(*dead_letter_queue);
-  queue->received.add(taken->received.size());
-  std::vector<QueuedMessage> messages;
-  for (auto& received : taken->received) messages.push_back(std::move(received.message));
-  co_return messages;
+  settle(dead_letter_queue);
 }
 
 Async<Result<void>> Broker::remove_messages(LiveQueuePtr queue, std::vector<ReceiptHandle> handles) {
@@ -367,29 +386,33 @@ Async<Result<void>> Broker::remove_messages(LiveQueuePtr queue, std::vector<Rece
     if (queue->messages.may_remove(handle.row, handle.generation)) rows.push_back(handle.row);
   }
   if (rows.empty()) co_return Result<void>{};
-  co_return co_await finish("sqs delete", remove_step(std::move(queue), std::move(rows)));
-}
-
-Async<Result<void>> Broker::remove_step(LiveQueuePtr queue, std::vector<RowId> rows) {
-  LD_CO_TRY_VOID(co_await store_->remove_messages(rows));
-  for (const RowId row : rows) {
-    if (queue->messages.remove(row)) queue->removed.add();
-  }
-  settle(*queue);
-  co_return Result<void>{};
+  const Activity::Token activity = system_.activity.begin();
+  auto step = begin_step<Result<void>>();
+  store_->remove_messages(rows, [this, step, queue, rows](Result<void> stored) {
+    if (stored) {
+      for (const RowId row : rows) {
+        if (queue->messages.remove(row)) queue->removed.add();
+      }
+      settle(*queue);
+    }
+    end_step(step, std::move(stored));
+  });
+  co_return co_await step.get();
 }
 
 Async<Result<void>> Broker::change_visibility(LiveQueuePtr queue, std::vector<Store::Visibility> changes) {
-  co_return co_await finish("sqs visibility", visibility_step(std::move(queue), std::move(changes)));
-}
-
-Async<Result<void>> Broker::visibility_step(LiveQueuePtr queue, std::vector<Store::Visibility> changes) {
-  LD_CO_TRY_VOID(co_await store_->set_visibility(changes));
-  for (const Store::Visibility& change : changes) {
-    queue->messages.change_visibility(change.row, change.receive_count, change.available_at, now());
-  }
-  settle(*queue);
-  co_return Result<void>{};
+  const Activity::Token activity = system_.activity.begin();
+  auto step = begin_step<Result<void>>();
+  store_->set_visibility(changes, [this, step, queue, changes](Result<void> stored) {
+    if (stored) {
+      for (const Store::Visibility& change : changes) {
+        queue->messages.change_visibility(change.row, change.receive_count, change.available_at, now());
+      }
+      settle(*queue);
+    }
+    end_step(step, std::move(stored));
+  });
+  co_return co_await step.get();
 }
 
 Queue::Counts Broker::counts(LiveQueue& queue) {

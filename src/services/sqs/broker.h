@@ -174,12 +174,30 @@ class Broker {
     }
   }
 
-  Async<Result<void>> send_step(LiveQueuePtr queue, std::vector<NewMessage> messages);
-  Async<Result<std::vector<QueuedMessage>>> receive_step(LiveQueuePtr queue, LiveQueuePtr dead_letter_queue,
+  /// A step of messages, from the call of the store to what its commit changes in memory. Its caller may go away, so it
+  /// holds an Activity of its own, and stop() waits for it.
+  template <class T>
+  struct Step {
+    Promise<T> result;
+    std::shared_ptr<Activity::Token> activity;
+    Async<T> get() const { return result.get(); }
+  };
+  template <class T>
+  Step<T> begin_step() {
+    ++commits_under_way_;
+    return {Promise<T>(system_.loop), std::make_shared<Activity::Token>(system_.activity.begin())};
+  }
+  template <class T>
+  void end_step(const Step<T>& step, T result) {
+    step.result.set(std::move(result));
+    step.activity->release();
+    if (--commits_under_way_ == 0 && stopping_) commits_done_.notify_all();
+  }
+  Result<void> add_stored(LiveQueue& queue, std::vector<QueuedMessage> messages);
+  Step<Result<std::vector<QueuedMessage>>> begin_receive(LiveQueuePtr queue, LiveQueuePtr dead_letter_queue,
                                                          std::unique_ptr<Queue::Taken> taken, WallTime at,
                                                          Duration visibility_timeout);
-  Async<Result<void>> remove_step(LiveQueuePtr queue, std::vector<RowId> rows);
-  Async<Result<void>> visibility_step(LiveQueuePtr queue, std::vector<Store::Visibility> changes);
+  void finish_moves(LiveQueue& queue, LiveQueue& dead_letter_queue, std::vector<Store::Move> moves);
 
   /// What follows every change of a queue: due messages become ready, waiters for them wake, the alarm is set.
   void settle(LiveQueue& queue);
@@ -219,6 +237,9 @@ class Broker {
 
   std::vector<RowId> dead_;
   Notifier dead_added_;
+
+  std::size_t commits_under_way_ = 0;  ///< steps of messages
+  Notifier commits_done_;
 
   bool stopping_ = false;
   TaskGroup steps_;

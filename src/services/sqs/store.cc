@@ -10,9 +10,10 @@
 
 namespace lambdad::sqs {
 
-using store::Blob;
+using store::BlobView;
 using store::Param;
 using store::Row;
+using store::TextView;
 using store::Transaction;
 
 namespace {
@@ -53,13 +54,13 @@ Result<void> insert_message(Transaction& tx, QueueId queue, const QueuedMessage&
   const MessageContent& content = *message.content;
   const MessageContent::Extras& extras = content.extras ? *content.extras : kNone;
   const auto bytes = [](const auto& array) {
-    return Blob{std::string(reinterpret_cast<const char*>(array.data()), array.size())};
+    return BlobView{{reinterpret_cast<const char*>(array.data()), array.size()}};
   };
   const auto result = tx.execute(
       "INSERT INTO message (id, queue_id, message_id, sent_at, available_at, sender_id, md5_of_body, body, attributes,"
       " trace_header, group_id, dead_letter_source) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
       {message.row, queue, bytes(content.message_id.bytes), to_column(content.sent_at), to_column(message.available_at),
-       content.sender_id, bytes(content.md5_of_body), content.body,
+       TextView{content.sender_id}, bytes(content.md5_of_body), TextView{content.body},
        extras.attributes.empty() ? Param{} : Param{encode_attributes(extras.attributes)},
        optional_text(extras.trace_header), optional_text(extras.group_id),
        message.dead_letter_source ? Param{*message.dead_letter_source} : Param{}});
@@ -284,36 +285,44 @@ Async<Result<void>> Store::delete_queue(QueueId queue, DeletedQueueRow trace) {
   });
 }
 
-Async<Result<void>> Store::insert_messages(QueueId queue, std::vector<QueuedMessage> messages) {
-  co_return co_await database_->write([queue, messages = std::move(messages)](Transaction& tx) -> Result<void> {
-    for (const QueuedMessage& message : messages) LD_TRY_VOID(insert_message(tx, queue, message));
+void Store::insert_messages(QueueId queue, Messages messages, Done done) {
+  auto work = [queue, messages = std::move(messages)](Transaction& tx) -> Result<void> {
+    for (const QueuedMessage& message : *messages) LD_TRY_VOID(insert_message(tx, queue, message));
     return {};
-  });
+  };
+  database_->write(std::move(work), store::OnError::kUndoBatch, std::move(done));
 }
 
-Async<Result<void>> Store::record_receive(Receive receive, std::vector<Move> moves, QueueId dead_letter_queue) {
-  co_return co_await database_->write(
-      [receive = std::move(receive), moves = std::move(moves), dead_letter_queue](Transaction& tx) -> Result<void> {
-        LD_TRY_VOID(record_rows(tx, receive));
-        for (const Move& move : moves) LD_TRY_VOID(move_message(tx, move, dead_letter_queue));
-        return {};
-      });
+void Store::record_receive(Receive receive, Moves moves, QueueId dead_letter_queue, Done done) {
+  auto work = [receive = std::move(receive), moves = std::move(moves),
+               dead_letter_queue](Transaction& tx) -> Result<void> {
+    LD_TRY_VOID(record_rows(tx, receive));
+    for (const Move& move : *moves) LD_TRY_VOID(move_message(tx, move, dead_letter_queue));
+    return {};
+  };
+  database_->write(std::move(work), store::OnError::kUndoBatch, std::move(done));
 }
 
-Async<Result<void>> Store::set_visibility(std::vector<Visibility> changes) {
-  co_return co_await database_->write([changes = std::move(changes)](Transaction& tx) -> Result<void> {
+void Store::set_visibility(std::vector<Visibility> changes, Done done) {
+  auto work = [changes = std::move(changes)](Transaction& tx) -> Result<void> {
     for (const Visibility& change : changes) {
       LD_TRY([[maybe_unused]] auto changed,
              tx.execute("UPDATE delivery SET available_at = ? WHERE message = ? AND receive_count = ?",
                         {to_column(change.available_at), change.row, std::int64_t{change.receive_count}}));
     }
     return {};
-  });
+  };
+  database_->write(std::move(work), store::OnError::kUndoBatch, std::move(done));
+}
+
+void Store::remove_messages(std::vector<RowId> rows, Done done) {
+  auto work = [rows = std::move(rows)](Transaction& tx) -> Result<void> { return remove_rows(tx, rows); };
+  database_->write(std::move(work), store::OnError::kUndoBatch, std::move(done));
 }
 
 Async<Result<void>> Store::remove_messages(std::vector<RowId> rows) {
-  co_return co_await database_->write(
-      [rows = std::move(rows)](Transaction& tx) -> Result<void> { return remove_rows(tx, rows); });
+  return database_->write([rows = std::move(rows)](Transaction& tx) -> Result<void> { return remove_rows(tx, rows); },
+                          store::OnError::kUndoBatch);
 }
 
 }  // namespace lambdad::sqs

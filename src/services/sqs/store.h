@@ -71,7 +71,11 @@ class Store {
   /// Its messages become dead rows: remove_messages() reclaims them.
   Async<Result<void>> delete_queue(QueueId queue, DeletedQueueRow trace);
 
-  Async<Result<void>> insert_messages(QueueId queue, std::vector<QueuedMessage> messages);
+  /// The steps of messages. `done` is called on the loop after the commit, whatever became of the caller; so a step
+  /// changes the queue in memory there, and memory and rows do not drift apart.
+  using Done = std::move_only_function<void(Result<void>)>;
+  using Messages = std::shared_ptr<const std::vector<QueuedMessage>>;  ///< must not change until `done`
+  void insert_messages(QueueId queue, Messages messages, Done done);
 
   struct Receive {
     std::vector<RowId> rows;
@@ -84,14 +88,16 @@ class Store {
     QueuedMessage to;
   };
   /// The effects of one receive: delivery counts and moves to `dead_letter_queue`, all or nothing.
-  Async<Result<void>> record_receive(Receive receive, std::vector<Move> moves, QueueId dead_letter_queue);
+  using Moves = std::shared_ptr<const std::vector<Move>>;  ///< must not change until `done`
+  void record_receive(Receive receive, Moves moves, QueueId dead_letter_queue, Done done);
 
   struct Visibility {
     RowId row = 0;
     std::uint32_t receive_count = 0;  ///< nothing happens when the message was received again
     WallTime available_at;
   };
-  Async<Result<void>> set_visibility(std::vector<Visibility> changes);
+  void set_visibility(std::vector<Visibility> changes, Done done);
+  void remove_messages(std::vector<RowId> rows, Done done);
   Async<Result<void>> remove_messages(std::vector<RowId> rows);
 
   bool healthy() const { return database_->healthy(); }

@@ -60,6 +60,29 @@ struct StoreFiles : testing::Test {
     const auto result = await_result(loop, std::move(task));
     ASSERT_TRUE(result) << result.error().detail;
   }
+  // The steps of messages, waited for.
+  template <class Step>
+  void done(Step step) {
+    std::optional<Result<void>> result;
+    step([&result](Result<void> r) { result = std::move(r); });
+    loop.restart();
+    loop.run();
+    ASSERT_TRUE(result && *result);
+  }
+  void insert(QueueId queue, std::vector<QueuedMessage> messages) {
+    auto shared = std::make_shared<const std::vector<QueuedMessage>>(std::move(messages));
+    done([&](Store::Done after) { store->insert_messages(queue, shared, std::move(after)); });
+  }
+  void receive(Store::Receive receive, std::vector<Store::Move> moves = {}, QueueId dead_letter_queue = 0) {
+    auto shared = std::make_shared<const std::vector<Store::Move>>(std::move(moves));
+    done([&](Store::Done after) { store->record_receive(receive, shared, dead_letter_queue, std::move(after)); });
+  }
+  void hide(Store::Visibility change) {
+    done([&](Store::Done after) { store->set_visibility({change}, std::move(after)); });
+  }
+  void remove(std::vector<RowId> rows) {
+    done([&](Store::Done after) { store->remove_messages(rows, std::move(after)); });
+  }
   QueueRow queue(const std::string& name) {
     QueueRow row{.id = store->next_id(),
                  .account = "111122223333",
@@ -101,7 +124,7 @@ TEST_F(StoreFiles, ReloadsEveryPartOfAMessage) {
                          .trace_header = "Root=1-2",
                          .group_id = "g"})});
   QueuedMessage message{.row = store->next_id(), .content = content, .available_at = at(9s)};
-  ok(store->insert_messages(orders.id, {message}));
+  insert(orders.id, {message});
   reopen();
   const Left left = load();
   ASSERT_EQ(left.messages.size(), 1u);
@@ -122,11 +145,11 @@ TEST_F(StoreFiles, ReloadsEveryPartOfAMessage) {
 TEST_F(StoreFiles, ReloadsTheStateAfterReceives) {
   const QueueRow orders = queue("orders");
   const RowId row = store->next_id();
-  ok(store->insert_messages(orders.id, {test_message(row, at(0s))}));
-  ok(store->record_receive({.rows = {row}, .received_at = at(5s), .available_at = at(35s)}, {}, 0));
-  ok(store->record_receive({.rows = {row}, .received_at = at(40s), .available_at = at(70s)}, {}, 0));
-  ok(store->set_visibility({{.row = row, .receive_count = 1, .available_at = at(1000s)}}));
-  ok(store->set_visibility({{.row = row, .receive_count = 2, .available_at = at(80s)}}));
+  insert(orders.id, {test_message(row, at(0s))});
+  receive({.rows = {row}, .received_at = at(5s), .available_at = at(35s)});
+  receive({.rows = {row}, .received_at = at(40s), .available_at = at(70s)});
+  hide({.row = row, .receive_count = 1, .available_at = at(1000s)});
+  hide({.row = row, .receive_count = 2, .available_at = at(80s)});
   reopen();
   const QueuedMessage message = load().messages.at(row).second;
   EXPECT_EQ(message.receive_count, 2u);
@@ -143,10 +166,10 @@ TEST_F(StoreFiles, RemovedMessagesStayAway) {
     rows.push_back(store->next_id());
     messages.push_back(test_message(rows.back(), at(0s)));
   }
-  ok(store->insert_messages(orders.id, messages));
+  insert(orders.id, messages);
   const RowId kept = rows.back();
   rows.pop_back();
-  ok(store->remove_messages(rows));
+  remove(rows);
   reopen();
   const Left left = load();
   ASSERT_EQ(left.messages.size(), 1u);
@@ -156,10 +179,10 @@ TEST_F(StoreFiles, RemovedMessagesStayAway) {
 TEST_F(StoreFiles, AReceiveOfADeletedMessageLeavesNothingBehind) {
   const QueueRow orders = queue("orders");
   const RowId row = store->next_id();
-  ok(store->insert_messages(orders.id, {test_message(row, at(0s))}));
-  ok(store->remove_messages({row}));
-  ok(store->record_receive({.rows = {row}, .received_at = at(5s), .available_at = at(35s)}, {}, 0));
-  ok(store->insert_messages(orders.id, {test_message(row, at(0s))}));
+  insert(orders.id, {test_message(row, at(0s))});
+  remove({row});
+  receive({.rows = {row}, .received_at = at(5s), .available_at = at(35s)});
+  insert(orders.id, {test_message(row, at(0s))});
   reopen();
   EXPECT_EQ(load().messages.at(row).second.receive_count, 0u);
 }
@@ -168,12 +191,12 @@ TEST_F(StoreFiles, MovesAMessageToItsDeadLetterQueueWithItsCounts) {
   const QueueRow orders = queue("orders");
   const QueueRow dead = queue("dead");
   const RowId row = store->next_id();
-  ok(store->insert_messages(orders.id, {test_message(row, at(0s))}));
-  ok(store->record_receive({.rows = {row}, .received_at = at(5s), .available_at = at(35s)}, {}, 0));
+  insert(orders.id, {test_message(row, at(0s))});
+  receive({.rows = {row}, .received_at = at(5s), .available_at = at(35s)});
   QueuedMessage moved = test_message(store->next_id(), at(0s));
   moved.available_at = at(50s);
   moved.dead_letter_source = std::make_shared<const std::string>("arn:aws:sqs:eu-west-1:111122223333:orders");
-  ok(store->record_receive({}, {{.from = row, .to = moved}}, dead.id));
+  receive({}, {{.from = row, .to = moved}}, dead.id);
   reopen();
   const Left left = load();
   ASSERT_EQ(left.messages.size(), 1u);
@@ -192,13 +215,13 @@ TEST_F(StoreFiles, MessagesOfADeletedQueueAndPurgedOnesAreDead) {
   QueueRow purged = queue("purged");
   const RowId of_gone = store->next_id();
   const RowId before = store->next_id();
-  ok(store->insert_messages(gone.id, {test_message(of_gone, at(0s))}));
-  ok(store->insert_messages(purged.id, {test_message(before, at(0s))}));
+  insert(gone.id, {test_message(of_gone, at(0s))});
+  insert(purged.id, {test_message(before, at(0s))});
   purged.purge_floor = store->peek_id();
   purged.purged_at = at(7s);
   ok(store->update_queue(purged));
   const RowId after = store->next_id();
-  ok(store->insert_messages(purged.id, {test_message(after, at(0s))}));
+  insert(purged.id, {test_message(after, at(0s))});
   ok(store->delete_queue(gone.id, {gone.account, gone.region, gone.name, at(9s)}));
   reopen();
   const Left left = load();
