@@ -135,6 +135,22 @@ TEST(XmlText, AllowsWhatXmlAllows) {
   EXPECT_FALSE(is_xml_char_data("\xFF"));
 }
 
+TEST(XmlText, OneCharacterCountsWhereverItStands) {
+  const std::string plain(24, 'a');
+  EXPECT_TRUE(is_xml_char_data(plain));
+  EXPECT_TRUE(is_valid_utf8(plain));
+  for (std::size_t at = 0; at <= plain.size(); ++at) {
+    const auto with = [&](std::string_view what) { return std::string(plain).insert(at, what); };
+    EXPECT_TRUE(is_xml_char_data(with("\n"))) << at;
+    EXPECT_TRUE(is_xml_char_data(with("\x7F"))) << at;
+    EXPECT_TRUE(is_xml_char_data(with("\u00e9"))) << at;
+    EXPECT_FALSE(is_xml_char_data(with("\x1F"))) << at;
+    EXPECT_FALSE(is_xml_char_data(with("\x80"))) << at;
+    EXPECT_TRUE(is_valid_utf8(with("\x1F"))) << at;
+    EXPECT_FALSE(is_valid_utf8(with("\xFF"))) << at;
+  }
+}
+
 TEST(XmlText, EscapesMarkupAndStaysWellFormed) {
   EXPECT_EQ(xml_escape("a&b<c>\"d\" 'e'\r\n\t\u00e9"),
             "a&amp;b&lt;c&gt;&quot;d&quot; &apos;e&apos;&#xD;&#xA;&#x9;\u00e9");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -35,6 +36,17 @@ int hex_value(char c) {
 bool is_unreserved(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
          c == '_' || c == '~';
+}
+
+// Whether the next eight bytes are all of 0x20 to 0x7F: most text is, and goes through in words then.
+bool starts_with_plain_word(const char* at, const char* end) {
+  constexpr std::uint64_t kEach = 0x0101010101010101;
+  constexpr std::uint64_t kHighBits = kEach * 0x80;
+  std::uint64_t word;
+  if (end - at < static_cast<std::ptrdiff_t>(sizeof word)) return false;
+  std::memcpy(&word, at, sizeof word);
+  // Without high bits the sum carries into no neighbour, and sets the high bit of what is at least 0x20.
+  return (word & kHighBits) == 0 && ((word + kEach * 0x60) & kHighBits) == kHighBits;
 }
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -153,6 +165,10 @@ std::optional<std::string> percent_decode(std::string_view text, bool plus_is_sp
 bool is_valid_utf8(std::string_view bytes) {
   const char* const end = bytes.data() + bytes.size();
   for (const char* at = bytes.data(); at != end;) {
+    if (starts_with_plain_word(at, end)) {
+      at += sizeof(std::uint64_t);
+      continue;
+    }
     const std::size_t size = decode_utf8(at, end).size;
     if (size == 0) return false;
     at += size;
@@ -163,6 +179,10 @@ bool is_valid_utf8(std::string_view bytes) {
 bool is_xml_char_data(std::string_view utf8) {
   const char* const end = utf8.data() + utf8.size();
   for (const char* at = utf8.data(); at != end;) {
+    if (starts_with_plain_word(at, end)) {
+      at += sizeof(std::uint64_t);
+      continue;
+    }
     const Utf8Character character = decode_utf8(at, end);
     if (character.size == 0 || !is_xml_char(character.code_point)) return false;
     at += character.size;

@@ -32,8 +32,9 @@ class Environment {
   virtual bool available() const = 0;
   /// The runtime has answered and will ask for the next invocation within microseconds, usually.
   virtual bool settling() const = 0;
-  /// Woken whenever available() or settling() may have changed.
-  virtual Notifier& changed() = 0;
+  /// `callback` is called whenever available() becomes true after an invocation has ended (or its runtime has). It must
+  /// not await or destroy anything; what it calls for happens on a later turn of the loop.
+  virtual void on_available(std::function<void()> callback) = 0;
   /// Stops the processes until the next invocation.
   virtual void freeze() = 0;
   virtual Async<void> shutdown() = 0;

@@ -41,8 +41,9 @@ std::string_view name_of(RuntimeApi::State state) {
 RuntimeApi::RuntimeApi(Loop& loop) : offered_(loop), changed_(loop) {}
 
 void RuntimeApi::set_state(State state) {
-  state_ = state;
-  changed_.notify_all();
+  const State before = std::exchange(state_, state);
+  // Nobody waits for the rest, and each waking costs a turn of the loop.
+  if (state == State::kResponded || state == State::kInitError || before == State::kStarted) changed_.notify_all();
 }
 
 Async<http::Response> RuntimeApi::handle(http::Request request) {
@@ -78,6 +79,7 @@ Async<http::Response> RuntimeApi::next() {
   // Asked again before answering: the same event once more.
   if (state_ != State::kRunning) {
     set_state(State::kReady);
+    if (!current_ && on_ready_) on_ready_();
     while (!current_ && generation == generation_) co_await offered_.wait();
     if (generation != generation_) co_return api_error(410, "Gone", "the environment was reset");
     set_state(State::kRunning);

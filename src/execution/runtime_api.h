@@ -30,7 +30,7 @@ struct NextInvocation {
 /// `response` or `error`, and calls `next` again, which makes it ready for another. Calling `next` again before
 /// answering hands out the same event. A runtime that breaks off is reset() by the environment before a new process
 /// starts. Source: Lambda Developer Guide, "Using the Lambda runtime API"; error bodies as AWS's Runtime Interface
-/// Emulator. Threading: the loop only. `on_change` is called from inside the handler after every change of state.
+/// Emulator. Threading: the loop only.
 class RuntimeApi {
  public:
   enum class State {
@@ -65,8 +65,10 @@ class RuntimeApi {
   /// For a new process: everything forgotten, waiting `next` calls of the old one end.
   void reset();
   State state() const { return state_; }
-  /// Woken after every change of state.
+  /// Woken when the first `next`, init/error or an answer has come.
   Notifier& changed() { return changed_; }
+  /// `callback` is called from inside the handler of each `next` that finds no invocation waiting.
+  void on_ready(std::function<void()> callback) { on_ready_ = std::move(callback); }
 
  private:
   Async<http::Response> next();
@@ -82,6 +84,7 @@ class RuntimeApi {
   bool answered_ = false;
   std::optional<Answer> answer_;
   std::optional<Answer> init_error_;
+  std::function<void()> on_ready_;
   Notifier offered_;
   Notifier changed_;
 };

@@ -50,9 +50,15 @@ SandboxEnvironment::SandboxEnvironment(EnvironmentDeps deps, ports::FunctionVers
       id_(std::move(id)),
       api_(deps_.system.loop),
       tasks_(deps_.system.loop),
-      deadline_set_(deps_.system.loop) {}
+      deadline_set_(deps_.system.loop) {
+  api_.on_ready([this] { tell_if_available(); });
+}
 
 SandboxEnvironment::~SandboxEnvironment() = default;
+
+void SandboxEnvironment::tell_if_available() {
+  if (on_available_ && available()) on_available_();
+}
 
 Async<Result<std::shared_ptr<SandboxEnvironment>>> SandboxEnvironment::create(EnvironmentDeps deps,
                                                                               ports::FunctionVersionPtr function) {
@@ -159,6 +165,7 @@ Async<void> SandboxEnvironment::watch_exit(std::shared_ptr<sandbox::Process> pro
     initialised_ = false;
     process_.reset();
     api_.reset();
+    tell_if_available();
   }
   api_.changed().notify_all();
 }

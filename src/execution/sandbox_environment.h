@@ -57,7 +57,7 @@ class SandboxEnvironment final : public Environment {
   Async<ports::InvocationOutcome> invoke(ports::InvocationRequest request) override;
   bool available() const override;
   bool settling() const override;
-  Notifier& changed() override { return api_.changed(); }
+  void on_available(std::function<void()> callback) override { on_available_ = std::move(callback); }
   void freeze() override;
   Async<void> shutdown() override;
   const ports::FunctionVersionPtr& function() const override { return function_; }
@@ -75,6 +75,7 @@ class SandboxEnvironment final : public Environment {
   Async<void> watch_deadline();
   Async<void> wake_at(MonoTime when);
   RuntimeApi::Answer exit_answer(std::string_view request_id) const;
+  void tell_if_available();
   void set_deadline(MonoTime when);
   bool timed_out() const;
 
@@ -90,6 +91,7 @@ class SandboxEnvironment final : public Environment {
   RuntimeApi api_;
   std::unique_ptr<http::Server> runtime_server_;
   std::unique_ptr<http::Server> endpoint_server_;
+  std::function<void()> on_available_;
   TaskGroup tasks_;
   Notifier deadline_set_;
   std::optional<MonoTime> deadline_;  ///< host_clock

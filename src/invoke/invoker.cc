@@ -5,6 +5,7 @@ namespace lambdad::invoke {
 namespace {
 
 using Kind = ports::InvocationOutcome::Kind;
+constexpr std::size_t kKinds = static_cast<std::size_t>(Kind::kNotReady) + 1;
 
 std::string_view status_of(Kind kind) {
   switch (kind) {
@@ -63,16 +64,33 @@ Async<Result<void>> Invoker::enqueue(ports::InvocationRequest request) {
   co_return co_await enqueue_(std::move(request));
 }
 
+struct Invoker::FunctionMetrics {
+  std::array<Counter*, kKinds> invocations{};
+  Histogram* seconds = nullptr;
+};
+
+Invoker::~Invoker() = default;
+
+Invoker::FunctionMetrics& Invoker::metrics_of(const ports::FunctionRef& function) {
+  auto& found = function_metrics_[function.name];
+  if (!found) found = std::make_unique<FunctionMetrics>();
+  return *found;
+}
+
 void Invoker::record(const ports::FunctionRef& function, const ports::InvocationOutcome& outcome, Duration took) {
-  metrics_
-      .counter("lambdad_invocations_total", "Attempts to run a function, by outcome.",
-               {{"function", function.name}, {"status", std::string(status_of(outcome.kind))}})
-      .add();
+  FunctionMetrics& of_function = metrics_of(function);
+  Counter*& invocations = of_function.invocations[static_cast<std::size_t>(outcome.kind)];
+  if (invocations == nullptr) {
+    invocations = &metrics_.counter("lambdad_invocations_total", "Attempts to run a function, by outcome.",
+                                    {{"function", function.name}, {"status", std::string(status_of(outcome.kind))}});
+  }
+  invocations->add();
   if (outcome.kind == Kind::kSuccess || outcome.kind == Kind::kFunctionError) {
-    metrics_
-        .histogram("lambdad_invocation_seconds", "Time from admission to the function's answer.",
-                   {{"function", function.name}})
-        .observe(to_seconds(took));
+    if (of_function.seconds == nullptr) {
+      of_function.seconds = &metrics_.histogram(
+          "lambdad_invocation_seconds", "Time from admission to the function's answer.", {{"function", function.name}});
+    }
+    of_function.seconds->observe(to_seconds(took));
   }
   if (outcome.kind == Kind::kSystemError) {
     log_.error("invocation_failed", {{"function", function.name}, {"reason", outcome.detail}});

@@ -1,6 +1,9 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
 
 #include "observe/log.h"
 #include "observe/metrics.h"
@@ -22,12 +25,15 @@ class Invoker final : public ports::FunctionInvoker {
 
   Invoker(System& system, Logger& log, Metrics& metrics, ports::FunctionCatalog& catalog,
           scheduler::ConcurrencyLedger& ledger, scheduler::Scheduler& scheduler);
+  ~Invoker() override;
 
   Async<ports::InvocationOutcome> invoke(ports::InvocationRequest request) override;
   Async<Result<void>> enqueue(ports::InvocationRequest request) override;
   void set_enqueue(Enqueue enqueue) { enqueue_ = std::move(enqueue); }
 
  private:
+  struct FunctionMetrics;  // looked up by labels once per function, not once per invocation
+  FunctionMetrics& metrics_of(const ports::FunctionRef& function);
   void record(const ports::FunctionRef& function, const ports::InvocationOutcome& outcome, Duration took);
 
   System& system_;
@@ -37,6 +43,7 @@ class Invoker final : public ports::FunctionInvoker {
   scheduler::ConcurrencyLedger& ledger_;
   scheduler::Scheduler& scheduler_;
   Enqueue enqueue_;
+  std::unordered_map<std::string, std::unique_ptr<FunctionMetrics>> function_metrics_;  ///< by name
 };
 
 }  // namespace lambdad::invoke

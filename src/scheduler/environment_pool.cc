@@ -90,19 +90,17 @@ Async<void> EnvironmentPool::make_one() {
   environments_.emplace(environment.get(), environment);
   co_await environment->initialise();
   --making_;
-  tasks_.spawn("pool follow environment", follow(environment));
+  environment->on_available([this, settled_one = environment.get()] { settled(settled_one); });
   release(std::move(environment));
 }
 
 // Takes an environment that was settling back when its runtime asks for more.
-Async<void> EnvironmentPool::follow(EnvironmentPtr environment) {
-  while (environments_.contains(environment.get())) {
-    co_await environment->changed().wait();
-    const auto place = std::ranges::find(settling_, environment);
-    if (place == settling_.end() || environment->settling() || !environment->available()) continue;
-    settling_.erase(place);
-    offer(environment);
-  }
+void EnvironmentPool::settled(execution::Environment* environment) {
+  const auto place = std::ranges::find(settling_, environment, &EnvironmentPtr::get);
+  if (place == settling_.end()) return;
+  EnvironmentPtr settled_one = std::move(*place);
+  settling_.erase(place);
+  offer(std::move(settled_one));
 }
 
 std::optional<MonoTime> EnvironmentPool::sweep(MonoTime now) {
@@ -133,7 +131,6 @@ Async<void> EnvironmentPool::shut_down(EnvironmentPtr environment) {
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   co_await environment->shutdown();
   environments_.erase(environment.get());
-  environment->changed().notify_all();  // ends follow()
   if (empty()) emptied_.notify_all();
 }
 

@@ -57,7 +57,7 @@ class EnvironmentPool {
 
   void make_enough(bool count_settling);
   Async<void> make_one();
-  Async<void> follow(EnvironmentPtr environment);
+  void settled(execution::Environment* environment);
   Async<void> lose_patience();
   void offer(EnvironmentPtr environment);
   void retire(EnvironmentPtr environment);

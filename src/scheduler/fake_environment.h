@@ -27,12 +27,7 @@ struct FakeRuntime {
 class FakeEnvironment final : public execution::Environment, public std::enable_shared_from_this<FakeEnvironment> {
  public:
   FakeEnvironment(Loop& loop, Clock& clock, FakeRuntime& runtime, ports::FunctionVersionPtr function, int number)
-      : clock_(clock),
-        runtime_(runtime),
-        function_(std::move(function)),
-        number_(number),
-        changed_(loop),
-        tasks_(loop) {}
+      : clock_(clock), runtime_(runtime), function_(std::move(function)), number_(number), tasks_(loop) {}
 
   Async<void> initialise() override { co_await clock_.sleep_for(runtime_.init); }
 
@@ -58,7 +53,7 @@ class FakeEnvironment final : public execution::Environment, public std::enable_
 
   bool available() const override { return state_ == State::kReady; }
   bool settling() const override { return state_ == State::kSettling; }
-  Notifier& changed() override { return changed_; }
+  void on_available(std::function<void()> callback) override { on_available_ = std::move(callback); }
   void freeze() override { ++runtime_.frozen; }
   Async<void> shutdown() override {
     ++runtime_.shut_down;
@@ -71,14 +66,14 @@ class FakeEnvironment final : public execution::Environment, public std::enable_
   Async<void> become_ready() {
     co_await clock_.sleep_for(runtime_.settle);
     state_ = State::kReady;
-    changed_.notify_all();
+    if (on_available_) on_available_();
   }
   Clock& clock_;
   FakeRuntime& runtime_;
   ports::FunctionVersionPtr function_;
   int number_;
   State state_ = State::kReady;
-  Notifier changed_;
+  std::function<void()> on_available_;
   TaskGroup tasks_;
 };
 

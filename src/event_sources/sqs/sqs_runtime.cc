@@ -134,15 +134,18 @@ void SqsRuntime::back_off() { allowed_ = std::max(1, std::min(allowed_, pollers_
 
 Async<void> SqsRuntime::run_poller(std::unique_ptr<Counted> counted) {
   std::optional<MonoTime> window_end;
+  std::optional<Promise<bool>> settled;  // the batch before: its messages are deleted while the next ones are received
   for (;;) {
     BatchPtr batch = co_await collect(window_end);
+    if (settled) co_await settled->get();
     if (!batch) break;
     ++busy_;
-    Promise<bool> done(context_.system.loop);
     const bool backlog = batch->full;
-    batches_.spawn("sqs batch", process(std::move(batch), done, context_.system.activity.begin()));
+    const Promise<bool> answered = batch->answered;
+    settled = batch->settled;
+    batches_.spawn("sqs batch", process(std::move(batch), context_.system.activity.begin()));
     scale(backlog);
-    co_await done.get();
+    co_await answered.get();
     if (pollers_ > allowed_) break;
     window_end = context_.system.clock.mono() + settings_.window;
   }
@@ -151,7 +154,7 @@ Async<void> SqsRuntime::run_poller(std::unique_ptr<Counted> counted) {
 
 Async<SqsRuntime::BatchPtr> SqsRuntime::collect(std::optional<MonoTime> window_end) {
   Clock& clock = context_.system.clock;
-  auto batch = std::make_shared<Batch>();
+  auto batch = std::make_shared<Batch>(context_.system.loop);
   take_waiting(*batch);
   bool open = false;  // the window's end is known
   bool last = false;
@@ -253,7 +256,7 @@ void SqsRuntime::take_waiting(Batch& batch) {
 
 // --- one batch ------------------------------------------------------------------------------------------------------
 
-Async<void> SqsRuntime::process(BatchPtr batch, Promise<bool> done, Activity::Token token) {
+Async<void> SqsRuntime::process(BatchPtr batch, Activity::Token token) {
   System& system = context_.system;
   std::string payload = make_event(batch->records);
   const std::size_t count = batch->records.size();
@@ -272,6 +275,8 @@ Async<void> SqsRuntime::process(BatchPtr batch, Promise<bool> done, Activity::To
       if (!std::exchange(given, true)) invoked_.add(count);
     }
     if (outcome.kind == Kind::kSuccess) {
+      --busy_;
+      batch->answered.set(true);
       co_await settle(batch, std::move(outcome.payload));
       allowed_ = std::min(allowed_ + 1, pollers_max());
       break;
@@ -299,8 +304,8 @@ Async<void> SqsRuntime::process(BatchPtr batch, Promise<bool> done, Activity::To
     co_await wait_until(stop_asked_, system.clock, again);
     if (stopping_) break;
   }
-  --busy_;
-  done.set(true);
+  if (batch->answered.set(true)) --busy_;
+  batch->settled.set(true);
 }
 
 Async<void> SqsRuntime::settle(BatchPtr batch, std::string response) {

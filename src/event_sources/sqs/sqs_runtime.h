@@ -71,10 +71,13 @@ class SqsRuntime final : public MappingRuntime {
 
  private:
   struct Batch {
+    explicit Batch(Loop& loop) : answered(loop), settled(loop) {}
     std::vector<SqsRecord> records;
     std::size_t text_bytes = 0;
     std::optional<MonoTime> expires;  ///< when the first message becomes visible again
     bool full = false;                ///< nothing more may be added
+    Promise<bool> answered;           ///< the function is done with it: its poller may receive again
+    Promise<bool> settled;            ///< and its messages are deleted or left to come back
   };
   using BatchPtr = std::shared_ptr<Batch>;
   struct Waiting {  // received, and did not fit
@@ -95,7 +98,7 @@ class SqsRuntime final : public MappingRuntime {
   Async<aws::Outcome<std::size_t>> receive(BatchPtr batch, std::chrono::seconds wait);
   bool add(Batch& batch, SqsRecord& record, MonoTime expires);
   void take_waiting(Batch& batch);
-  Async<void> process(BatchPtr batch, Promise<bool> done, Activity::Token token);
+  Async<void> process(BatchPtr batch, Activity::Token token);
   Async<void> settle(BatchPtr batch, std::string response);
   void back_off();
 
