@@ -31,7 +31,7 @@ struct ServeOptions {
 /// start (said on stderr), 3 when another lambdad has the data directory.
 int serve(const ServeOptions& options);
 
-/// Prints the interpreters found, as a table or JSON.
+/// Prints each runtime with the interpreter found for it, or how to add it, as a table or JSON.
 int list_runtimes(const ServeOptions& options, bool as_json);
 
 /// Prints what this host can enforce, as `serve` would with the same options. 0: everything; 1: something is missing.

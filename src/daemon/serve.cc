@@ -149,17 +149,21 @@ int list_runtimes(const ServeOptions& asked, bool as_json) {
       if (listed.interpreter) {
         row.append("interpreter", json::Value(listed.interpreter->path));
         row.append("version", json::Value(listed.interpreter->version));
-      } else {
-        row.append("hint", json::Value(listed.hint));
       }
+      if (!listed.hint.empty()) row.append("hint", json::Value(listed.hint));
       rows.emplace_back(std::move(row));
-    } else if (!listed.interpreter) {
-      fmt::print("{:<16} -    {}\n", listed.runtime, listed.hint);
-    } else if (listed.interpreter->path.empty()) {
-      fmt::print("{:<16} yes  runs the package's own bootstrap\n", listed.runtime);
-    } else {
-      fmt::print("{:<16} yes  {} ({})\n", listed.runtime, listed.interpreter->path, listed.interpreter->version);
+      continue;
     }
+    std::string text;
+    if (!listed.interpreter) {
+      text = listed.hint;
+    } else if (listed.interpreter->path.empty()) {
+      text = "runs the package's own bootstrap";
+    } else {
+      text = fmt::format("{} ({})", listed.interpreter->path, listed.interpreter->version);
+      if (!listed.hint.empty()) text += ", " + listed.hint;
+    }
+    fmt::print("{:<16} {:<4} {}\n", listed.runtime, listed.interpreter ? "yes" : "-", text);
   }
   if (as_json) fmt::print("{}\n", json::serialize_pretty(json::Value(std::move(rows))));
   return 0;

@@ -100,7 +100,7 @@ struct Daemon::Parts {
   Result<std::unique_ptr<store::Database>> open(const char* name, std::span<const store::Migration> migrations) {
     return store::Database::open(loop, options.data + "/" + name, migrations, {.durability = durability()});
   }
-  Async<void> compile_bootstraps();
+  Async<void> prepare_runtimes();
   Async<Result<void>> look_at_isolation();
   Async<void> warn_of_missing_isolation();
   Async<Result<execution::CodeDirectory>> code_directory(ports::FunctionVersionPtr function);
@@ -273,7 +273,7 @@ Async<Result<void>> Daemon::start() {
   p.api_caller.set_base_url("http://" + p.server->address());
   LD_CO_TRY_VOID(p.async_plane->start());
   LD_CO_TRY_VOID(p.mappings->start());
-  p.background.spawn("compile bootstraps", p.compile_bootstraps());
+  p.background.spawn("prepare runtimes", p.prepare_runtimes());
   if (!p.options.require_isolation) p.background.spawn("look at isolation", p.warn_of_missing_isolation());
   co_return Result<void>();
 }
@@ -307,15 +307,9 @@ Async<Result<std::shared_ptr<execution::Environment>>> Daemon::Parts::make_envir
   co_return co_await execution::SandboxEnvironment::create(*environment_deps, std::move(function));
 }
 
-// Python compiles its bootstrap on every start unless a compiled one lies beside it, and a sandbox cannot write there.
-Async<void> Daemon::Parts::compile_bootstraps() {
+Async<void> Daemon::Parts::prepare_runtimes() {
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-  for (const auto& listed : runtimes.list()) {
-    if (!listed.interpreter || execution::runtime_family(listed.runtime) != "python") continue;
-    co_await workers.run([this, python = listed.interpreter->path] {
-      return processes.capture({python, "-m", "compileall", "-q", options.runtimes_directory + "/python"}, 60s);
-    });
-  }
+  co_await runtimes.prepare(workers);
 }
 
 Async<void> Daemon::stop(Duration grace) {

@@ -26,6 +26,7 @@ class BlobsTest : public ::testing::Test {
     Result<void> remove_tree(const std::string& path) override { return real.remove_tree(path); }
     Result<std::vector<std::string>> list(const std::string& path) override { return real.list(path); }
     bool exists(const std::string& path) override { return real.exists(path); }
+    std::optional<FileStamp> stamp(const std::string& path) override { return real.stamp(path); }
     Result<UniqueFd> lock(const std::string& path) override { return real.lock(path); }
   };
 

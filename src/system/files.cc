@@ -175,6 +175,13 @@ Result<std::vector<std::string>> RealFiles::list(const std::string& directory) {
 
 bool RealFiles::exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
+std::optional<FileStamp> RealFiles::stamp(const std::string& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+  return FileStamp{static_cast<std::uint64_t>(info.st_size),
+                   info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
+}
+
 Result<UniqueFd> RealFiles::lock(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!fd) return failed("opening", path);

@@ -32,6 +32,11 @@ class UniqueFd {
   int fd_ = -1;
 };
 
+struct FileStamp {
+  std::uint64_t size = 0;
+  std::int64_t modified_ns = 0;  ///< since the epoch
+};
+
 /// Files by path. All calls block; each is safe from any thread. Errors: kNotFound, kConflict (exists), kDenied,
 /// kUnavailable (full disk, I/O error), kInternal.
 struct Files {
@@ -47,6 +52,8 @@ struct Files {
   virtual Result<void> remove_tree(const std::string& path) = 0;  ///< follows no symbolic link; absent is fine
   virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;  ///< names, sorted
   virtual bool exists(const std::string& path) = 0;
+  /// Behind all symbolic links; nullopt when it is no regular file.
+  virtual std::optional<FileStamp> stamp(const std::string& path) = 0;
   /// Creates the file when absent and holds an exclusive lock on it until the result is destroyed; kConflict when
   /// another process, or another lock of this one, has it.
   virtual Result<UniqueFd> lock(const std::string& path) = 0;
@@ -61,6 +68,7 @@ class RealFiles final : public Files {
   Result<void> remove_tree(const std::string& path) override;
   Result<std::vector<std::string>> list(const std::string& directory) override;
   bool exists(const std::string& path) override;
+  std::optional<FileStamp> stamp(const std::string& path) override;
   Result<UniqueFd> lock(const std::string& path) override;
 };
 

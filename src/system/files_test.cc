@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <thread>
@@ -32,6 +33,21 @@ class RealFilesTest : public testing::Test {
   RealFiles files_;
   std::string directory_;
 };
+
+TEST_F(RealFilesTest, StampsFilesBehindLinksAndNothingElse) {
+  ASSERT_TRUE(files_.write_durably(path("file"), "12345"));
+  std::filesystem::create_symlink(path("file"), path("link"));
+  std::filesystem::last_write_time(path("file"), std::filesystem::file_time_type::clock::now() - std::chrono::hours(1));
+  const auto old = files_.stamp(path("link"));
+  ASSERT_TRUE(old);
+  EXPECT_EQ(old->size, 5u);
+  ASSERT_TRUE(files_.write_durably(path("file"), "123456"));
+  const auto now = files_.stamp(path("file"));
+  EXPECT_EQ(now->size, 6u);
+  EXPECT_GT(now->modified_ns, old->modified_ns + 3'000'000'000'000);
+  EXPECT_FALSE(files_.stamp(directory_));
+  EXPECT_FALSE(files_.stamp(path("absent")));
+}
 
 TEST_F(RealFilesTest, ReadsWhatWasWrittenDurably) {
   const std::string bytes = std::string("a\0b", 3) + std::string(100'000, 'x');

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -75,12 +74,8 @@ Result<std::string> RealProcesses::capture(std::vector<std::string> argv, Durati
 }
 
 std::optional<FileStamp> RealProcesses::stamp_executable(const std::string& path) {
-  struct stat info{};
-  if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode) || ::access(path.c_str(), X_OK) != 0) {
-    return std::nullopt;
-  }
-  return FileStamp{static_cast<std::uint64_t>(info.st_size),
-                   info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
+  if (::access(path.c_str(), X_OK) != 0) return std::nullopt;
+  return RealFiles().stamp(path);
 }
 
 std::optional<std::string> RealProcesses::resolve(const std::string& path) {

@@ -1,19 +1,14 @@
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "base/time.h"
+#include "system/files.h"
 
 namespace lambdad {
-
-struct FileStamp {
-  std::uint64_t size = 0;
-  std::int64_t modified_ns = 0;
-};
 
 /// Small programs of the host, run to their end. Never forks: posix_spawn, so that a daemon with much memory is not
 /// held up. Functions do not run through this; they live in sandboxes.

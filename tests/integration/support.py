@@ -340,7 +340,7 @@ _FILES = {"python": ("function.py", "function.handler"), "nodejs": ("function.mj
 
 def create_function(client, name, source, runtime="python3.11", handler=None, files=None, **options):
     family = re.match(r"[a-z]+", runtime).group(0)
-    file, default_handler = _FILES[family]
+    file, default_handler = _FILES.get(family, (None, None))
     content = dict(files or {})
     if source is not None:
         content[file] = (source, 0o755)

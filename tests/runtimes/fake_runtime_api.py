@@ -109,10 +109,10 @@ class FakeRuntimeApi:
                 self._answered += 1
                 last = self._answered == len(self._invocations)
             _send(connection, invocation.response_status, extra, b'{"status":"OK"}')
-            if invocation.close_after:
-                connection.shutdown(socket.SHUT_RDWR)
             if last:
                 self.done.set()
+            if invocation.close_after:
+                raise OSError("closing")  # whatever the client has sent behind it is not served
 
     def _hand_out(self, connection):
         if self.first_next_at is None:

@@ -134,7 +134,7 @@ def transcript(run):
     return {
         "exit": 0 if run.exit_code == -15 else run.exit_code,  # -15: ended by the harness
         "posts": [_comparable_post(request) for request in run.posts()],
-        "log": [_comparable_line(line) for line in run.stdout.split("\n")],
+        "log": [comparable_line(line) for line in run.stdout.split("\n")],
     }
 
 
@@ -168,13 +168,13 @@ def _comparable_body(body):
     try:
         value = json.loads(text, object_pairs_hook=lambda pairs: dict(pairs))
     except ValueError:
-        return _comparable_line(text)
+        return comparable_line(text)
     if isinstance(value, dict) and ("stackTrace" in value or "trace" in value):
         for key in ("stackTrace", "trace"):
             if key in value:
                 value[key] = _function_frames(value[key])
-        return _comparable_line(json.dumps(value, ensure_ascii=False))
-    return _comparable_line(text)
+        return comparable_line(json.dumps(value, ensure_ascii=False))
+    return comparable_line(text)
 
 
 _CLIENT_FILE = r"(/index\.mjs|official_node\.mjs|bootstrap\.cjs|/lib/[a-z_]+\.cjs|node:[a-z_]+)"
@@ -195,10 +195,10 @@ def _comparable_cause(text):
             frame for frame in exception["stack"] if frame["path"] and frame["path"].find("/task/") >= 0
         ]
     cause["paths"] = sorted(path for path in cause["paths"] if path and "/task/" in path)
-    return _comparable_line(json.dumps(cause, sort_keys=True))
+    return comparable_line(json.dumps(cause, sort_keys=True))
 
 
-def _comparable_line(line):
+def comparable_line(line):
     line = re.sub(r"/tmp/lambdad-runtime-[^/]+/task", "/var/task", line)
     line = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", lambda m: "<time.ms>" if m[1] else "<time>", line)
     line = re.sub(r"(\r[\u00a0 ]*(File \"[^\"]*importlib|File \"<frozen|return _bootstrap)[^\r]*)+", "", line)

@@ -81,8 +81,8 @@ def python_argv(python):
     return [python, "-c", "import sys; sys.path.append(%r); %s" % (str(directory), _LAUNCH_PYTHON)]
 
 
-def node_argv(node, generation):
-    """The command line of AWS's Node client of `generation` on `node`, or None."""
+def fetch_node_client(generation):
+    """The directory of AWS's Node client of `generation`, or None."""
     package = NODE_CLIENTS[generation]
 
     def make(target):
@@ -91,7 +91,13 @@ def node_argv(node, generation):
         _call("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", package, cwd=target)
 
     directory = _fetch(_cache() / package, package, make)
+    return directory and directory / "node_modules/aws-lambda-ric"
+
+
+def node_argv(node, generation):
+    """The command line of AWS's Node client of `generation` on `node`, or None."""
+    directory = fetch_node_client(generation)
     if directory is None:
         return None
     launcher = Path(__file__).with_name("official_node.mjs")
-    return [node, str(launcher), str(directory / "node_modules/aws-lambda-ric")]
+    return [node, str(launcher), str(directory)]

@@ -52,6 +52,12 @@ class NodeBootstrap(ComparisonTest):
                 self.assertEqual([1, 2], answers)
                 self.assertEqual({0, 1}, {request.connection for request in run.requests})
 
+    def test_asks_for_the_next_invocation_together_with_the_answer(self):
+        source = "exports.handler = async (e) => { if (e) throw new Error('x'); };\n"
+        for generation in CASES:
+            _, run = self.answers(Case("together", {"index.js": source}, [invocation(n) for n in range(2)]), generation)
+            self.check_together(run)
+
     def test_reads_chunked_events(self):
         event = {"text": "ü" * 100_000}
         answers, _ = self.answers(Case("chunked", ECHO, [invocation(event, chunked=True)]))
@@ -79,6 +85,24 @@ class NodeBootstrap(ComparisonTest):
         frames = self.frames_of(Case("frames", {"index.js": source}), own_argv())
         self.assertEqual([0xA55A0003 | 0x10], [kind for kind, _, _ in frames])
         self.assertRegex(frames[0][2], "\tWARN\ta\nä\n$")
+
+    def test_framed_log_events_are_those_of_the_official_clients(self):
+        source = """
+        console.log('at load');
+        exports.handler = async () => {
+          for (const level of ['trace', 'debug', 'info', 'log', 'warn', 'error']) console[level]('%s\\nü', level, { a: 1 });
+          console.error(new RangeError('alone'));
+          throw new TypeError('end');
+        };
+        """
+        for generation in CASES:
+            argv = official.node_argv(NODE, generation)
+            if argv is None:
+                self.skipTest("no official client")
+            for env in ({}, {"AWS_LAMBDA_LOG_LEVEL": "WARN"}, {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO"}):
+                with self.subTest(generation=generation, env=env):
+                    case = Case("frames", {"index.js": source}, env=env)
+                    self.compare_frames(case, argv, own_argv(), "AWS_Lambda_nodejs%s.x" % generation)
 
     def test_modules_of_node_path_are_imported_by_name(self):
         package = {"package.json": '{"name":"p","exports":{".":"./p.mjs","./sub":"./s.mjs"}}', "p.mjs": "export default 'p';\n", "s.mjs": "export default 's';\n"}

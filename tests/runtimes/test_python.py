@@ -57,6 +57,11 @@ class PythonBootstrap(ComparisonTest):
         self.assertEqual([1, 2], answers)
         self.assertEqual({0, 1}, {request.connection for request in run.requests})
 
+    def test_asks_for_the_next_invocation_together_with_the_answer(self):
+        source = "def handler(e, c):\n    if e: raise ValueError('x')\n"
+        run = self.run_own(Case("together", {"index.py": source}, [invocation(n) for n in range(2)]))
+        self.check_together(run)
+
     def test_reads_chunked_events(self):
         event = {"text": "ü" * 1000}
         answers, _ = self.answers(Case("chunked", {"index.py": "def handler(e, c): return e"}, [invocation(event, chunked=True)]))
@@ -141,6 +146,25 @@ class PythonBootstrap(ComparisonTest):
         frames = self.frames_of(Case("frames", {"index.py": source}, env=as_json), own_argv())
         self.assertEqual([0xA55A0016, 0xA55A0016], [kind for kind, _, _ in frames])
         self.assertEqual(["ä", "x\ny"], [json.loads(frames[0][2])["message"], json.loads(frames[1][2])["errorMessage"]])
+
+    def test_framed_log_events_are_those_of_the_official_client(self):
+        argv = official.python_argv(SYSTEM_PYTHON)
+        if argv is None:
+            self.skipTest("no official client")
+        source = """
+        import logging
+        logging.warning('at load')
+        log = logging.getLogger('mine')
+        def handler(event, context):
+            for level in (5, 10, 20, 25, 30, 40, 50, 60): log.log(level, 'level %d\\nü', level)
+            context.log('raw')
+            try: {}['x']
+            except KeyError: logging.exception('caught', extra={'order': 7})
+            raise ValueError('end')
+        """
+        for env in ({}, {"AWS_LAMBDA_LOG_LEVEL": "DEBUG"}, {"AWS_LAMBDA_LOG_FORMAT": "JSON"}, {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "ERROR"}):
+            with self.subTest(env=env):
+                self.compare_frames(Case("frames", {"index.py": source}, env=env), argv, own_argv(), "AWS_Lambda_python3.11")
 
     def test_hooked_modules_look_untouched(self):
         source = """

@@ -62,14 +62,14 @@ class Runtime {
   begin(headers) {
     const requestId = headers['lambda-runtime-aws-request-id'];
     logs.setInvocation(requestId, headers['lambda-runtime-aws-tenant-id']);
-    onFatal.uncaughtException = (error) => this.postError(requestId, error, () => process.exit(EXIT_UNCAUGHT_EXCEPTION));
-    onFatal.unhandledRejection = (error) => this.postError(requestId, error, () => process.exit(EXIT_UNHANDLED_REJECTION));
+    onFatal.uncaughtException = (error) => this.postError(requestId, error, false, () => process.exit(EXIT_UNCAUGHT_EXCEPTION));
+    onFatal.unhandledRejection = (error) => this.postError(requestId, error, false, () => process.exit(EXIT_UNHANDLED_REJECTION));
     return requestId;
   }
 
-  postError(requestId, error, then) {
+  postError(requestId, error, andNext, then) {
     const report = errors.toReport(error);
-    const sent = this.client.postError(requestId, JSON.stringify(report), report.errorType, errors.toXrayCause(error));
+    const sent = this.client.postError(requestId, JSON.stringify(report), report.errorType, errors.toXrayCause(error), andNext);
     sent.then(then, onConnectionLost);
   }
 
@@ -79,7 +79,7 @@ class Runtime {
     let waitsForEmptyLoop = true;
     const postError = (error) => {
       logs.logError('Invoke Error', error);
-      this.postError(requestId, error, this.scheduleNext);
+      this.postError(requestId, error, true, this.scheduleNext);
     };
     const answer = (result) => {
       if (answered) {
@@ -87,7 +87,7 @@ class Runtime {
         return;
       }
       answered = true;
-      this.client.postResponse(requestId, invocation.stringify(result)).then(this.scheduleNext, onConnectionLost);
+      this.client.postResponse(requestId, invocation.stringify(result), true).then(this.scheduleNext, onConnectionLost);
     };
     const done = (error, result) => {
       setAtEmptyLoop(NOTHING);

@@ -14,29 +14,36 @@ function parseHeader(headers, name, title) {
   }
 }
 
+const { env } = process;
+const ENVIRONMENT = {
+  functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+  functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+  memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+  logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+  logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+};
+
 /** The members of the context that both generations have; their order shows when a context is printed. */
 function contextMembers(headers) {
   const deadline = Number(headers['lambda-runtime-deadline-ms']);
-  const { env } = process;
-  const environment = {
-    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
-    functionName: env.AWS_LAMBDA_FUNCTION_NAME,
-    memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
-    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
-    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
-  };
-  const request = {
-    clientContext: parseHeader(headers, 'lambda-runtime-client-context', 'ClientContext'),
-    identity: parseHeader(headers, 'lambda-runtime-cognito-identity', 'CognitoIdentity'),
-    invokedFunctionArn: headers['lambda-runtime-invoked-function-arn'],
-    awsRequestId: headers['lambda-runtime-aws-request-id'],
-    tenantId: headers['lambda-runtime-aws-tenant-id'],
-  };
+  const clientContext = parseHeader(headers, 'lambda-runtime-client-context', 'ClientContext');
+  const identity = parseHeader(headers, 'lambda-runtime-cognito-identity', 'CognitoIdentity');
+  const invokedFunctionArn = headers['lambda-runtime-invoked-function-arn'];
+  const awsRequestId = headers['lambda-runtime-aws-request-id'];
+  const tenantId = headers['lambda-runtime-aws-tenant-id'];
   const getRemainingTimeInMillis = () => deadline - Date.now();
-  if (generation.acceptsCallbacks) return { ...environment, ...request, getRemainingTimeInMillis };
-  const { functionVersion, functionName, ...logs } = environment;
+  const { functionVersion, functionName, memoryLimitInMB, logGroupName, logStreamName } = ENVIRONMENT;
+  if (generation.acceptsCallbacks) {
+    return {
+      functionVersion, functionName, memoryLimitInMB, logGroupName, logStreamName,
+      clientContext, identity, invokedFunctionArn, awsRequestId, tenantId, getRemainingTimeInMillis,
+    };
+  }
   const xRayTraceId = headers['lambda-runtime-trace-id'];
-  return { ...request, xRayTraceId, getRemainingTimeInMillis, functionName, functionVersion, ...logs };
+  return {
+    clientContext, identity, invokedFunctionArn, awsRequestId, tenantId, xRayTraceId, getRemainingTimeInMillis,
+    functionName, functionVersion, memoryLimitInMB, logGroupName, logStreamName,
+  };
 }
 
 /** Sets _X_AMZN_TRACE_ID, which the X-Ray SDK reads, to this invocation's or removes the last one's. */

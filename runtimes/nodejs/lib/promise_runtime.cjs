@@ -54,10 +54,10 @@ class Runtime {
       await eventLoopTurn();
       logs.logError('Invoke Error', error);
       const report = errors.toReport(error);
-      await this.client.postError(context.awsRequestId, JSON.stringify(report), report.errorType, errors.toXrayCause(error));
+      await this.client.postError(context.awsRequestId, JSON.stringify(report), report.errorType, errors.toXrayCause(error), true);
       return;
     }
-    await this.client.postResponse(context.awsRequestId, text);
+    await this.client.postResponse(context.awsRequestId, text, true);
   }
 
   async serveStream(event, context) {

@@ -93,6 +93,9 @@ class Runtime:
         handler = self._load(handler_name)
         if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
             self._cross_snapshot()
+        from .context import LambdaContext
+
+        self._context_class = LambdaContext
         while True:
             headers, body = self._client.next_invocation()
             self._serve(handler, headers, body)
@@ -173,7 +176,7 @@ class Runtime:
 
     def handle_event_request(self, request_handler, headers, body):
         """Runs the handler. Returns (text or bytes, content type); raises Fault, or what the handler raised."""
-        lambda_context = _make_context(headers)
+        lambda_context = self._make_context(headers)
         event = _decode_event(headers, body)
         response = request_handler(event, lambda_context)
         if isinstance(response, bytes):
@@ -182,6 +185,22 @@ class Runtime:
             return self._encode(response), "application/json"
         except Exception as error:
             raise Fault("Runtime.MarshalError", "Unable to marshal response: %s" % error) from error
+
+    def _make_context(self, headers):
+        get = headers.get
+        client_context = identity = None
+        if "lambda-runtime-client-context" in headers:
+            client_context = _parse_header(headers, "lambda-runtime-client-context", "Client Context")
+        if "lambda-runtime-cognito-identity" in headers:
+            identity = _parse_header(headers, "lambda-runtime-cognito-identity", "Cognito Identity")
+        return self._context_class(
+            get("lambda-runtime-aws-request-id"),
+            client_context,
+            identity,
+            int(get("lambda-runtime-deadline-ms") or 0),
+            get("lambda-runtime-invoked-function-arn"),
+            get("lambda-runtime-aws-tenant-id"),
+        )
 
     def _post_response(self, request_id, data, content_type, invocation_id):
         try:
@@ -245,21 +264,8 @@ def find_handler(handler_name):
         raise Fault("Runtime.HandlerNotFound", message) from None
 
 
-def _make_context(headers):
-    from .context import LambdaContext
-
-    return LambdaContext(
-        headers.get("lambda-runtime-aws-request-id"),
-        _parse_header(headers, "lambda-runtime-client-context", "Client Context"),
-        _parse_header(headers, "lambda-runtime-cognito-identity", "Cognito Identity"),
-        int(headers.get("lambda-runtime-deadline-ms") or 0),
-        headers.get("lambda-runtime-invoked-function-arn"),
-        headers.get("lambda-runtime-aws-tenant-id"),
-    )
-
-
 def _parse_header(headers, name, title):
-    text = headers.get(name)
+    text = headers[name]
     if not text:
         return None
     try:

@@ -7,6 +7,15 @@ import time
 # W3C trace context that may travel in clientContext.w3c; other members of it are dropped.
 _W3C_FIELDS = ("traceparent", "tracestate", "baggage")
 
+_ENVIRONMENT_NAMES = (
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+)
+_environment = tuple(map(os.environ.get, _ENVIRONMENT_NAMES))  # the same for every invocation
+
 
 class _Record:
     """An object whose fields are its slots, shown as AWS's client shows them."""
@@ -25,6 +34,10 @@ class _Record:
 class CognitoIdentity(_Record):
     __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
 
+    def __init__(self):
+        self.cognito_identity_id = None
+        self.cognito_identity_pool_id = None
+
 
 class Client(_Record):
     __slots__ = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
@@ -36,22 +49,24 @@ class ClientContext(_Record):
 
 class LambdaContext:
     def __init__(self, request_id, client_context, cognito_identity, deadline_ms, function_arn, tenant_id):
-        environ = os.environ
         self.aws_request_id = request_id
-        self.log_group_name = environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
-        self.log_stream_name = environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
-        self.function_name = environ.get("AWS_LAMBDA_FUNCTION_NAME")
-        self.memory_limit_in_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-        self.function_version = environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+        (
+            self.log_group_name,
+            self.log_stream_name,
+            self.function_name,
+            self.memory_limit_in_mb,
+            self.function_version,
+        ) = _environment
         self.invoked_function_arn = function_arn
         self.tenant_id = tenant_id
-        self._w3c_fields = _take_w3c(client_context)
+        self._w3c_fields = {}
         self.client_context = None
         if client_context is not None:
+            self._w3c_fields = _take_w3c(client_context)
             self.client_context = ClientContext()._fill(client_context)
             if self.client_context.client is not None:
                 self.client_context.client = Client()._fill(self.client_context.client)
-        self.identity = CognitoIdentity()._fill({})
+        self.identity = CognitoIdentity()
         if cognito_identity is not None:
             self.identity.cognito_identity_id = cognito_identity.get("cognitoIdentityId")
             self.identity.cognito_identity_pool_id = cognito_identity.get("cognitoIdentityPoolId")

@@ -10,6 +10,7 @@ import.
 import _json
 
 _PLAIN_SCALARS = frozenset((str, int, float, bool, type(None)))
+_ONLY_STRINGS = frozenset((str,))
 _WHITESPACE = " \t\n\r"
 
 
@@ -139,23 +140,22 @@ class Encoder:
 
 
 def _is_plain(value):
-    """True if the C encoder writes `value` the way AWS's client does."""
+    """True if the C encoder writes `value` the way AWS's client does. The types of a container's items are gathered in C."""
     kind = type(value)
-    if kind in _PLAIN_SCALARS:
-        return True
     if kind is dict:
-        for key, item in value.items():
-            if type(key) is not str:
-                return False
-            if type(item) not in _PLAIN_SCALARS and not _is_plain(item):
-                return False
+        if not _ONLY_STRINGS.issuperset(map(type, value)):
+            return False
+        items = value.values()
+    elif kind is list or kind is tuple:
+        items = value
+    else:
+        return kind in _PLAIN_SCALARS
+    if _PLAIN_SCALARS.issuperset(map(type, items)):
         return True
-    if kind is list or kind is tuple:
-        for item in value:
-            if type(item) not in _PLAIN_SCALARS and not _is_plain(item):
-                return False
-        return True
-    return False
+    for item in items:
+        if type(item) not in _PLAIN_SCALARS and not _is_plain(item):
+            return False
+    return True
 
 
 def _key_text(key):

@@ -257,10 +257,11 @@ TEST_F(LambdaServiceTest, CreateRefusesWhatAwsRefuses) {
        "InvalidParameterValueException",
        "The runtime parameter of python3.7 is no longer supported for creating or updating AWS Lambda functions. We "
        "recommend you use a supported runtime while creating or updating functions."},
-      {{{"Runtime", "java21"}},
+      {{{"Runtime", "dotnet8"}},
        400,
        "InvalidParameterValueException",
-       "lambdad does not run the runtime java21 yet. It runs python3.x, nodejsN.x, provided.al2 and provided.al2023."},
+       "lambdad does not run the runtime dotnet8 yet. It runs python3.x, nodejsN.x, ruby3.x, javaN from 11 on, "
+       "provided.al2 and provided.al2023."},
       {{{"Runtime", nullptr}},
        400,
        "InvalidParameterValueException",

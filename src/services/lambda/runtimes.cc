@@ -30,8 +30,7 @@ constexpr std::array kDeprecatedIds = {"nodejs"sv,        "nodejs4.3"sv,     "no
 RuntimeKind runtime_kind(std::string_view runtime) {
   if (std::ranges::find(kDeprecatedIds, runtime) != kDeprecatedIds.end()) return RuntimeKind::kDeprecated;
   if (std::ranges::find(kCurrent, runtime) == kCurrent.end()) return RuntimeKind::kUnknown;
-  const bool served =
-      runtime.starts_with("python") || runtime.starts_with("nodejs") || runtime.starts_with("provided.");
+  const bool served = !runtime.starts_with("dotnet") && runtime != "java8.al2";
   return served ? RuntimeKind::kServed : RuntimeKind::kNotServed;
 }
 
@@ -51,10 +50,10 @@ aws::Outcome<void> check_runtime(const std::string& runtime, const RuntimeCheck&
           "We recommend you use a supported runtime while creating or updating functions.",
           runtime));
     case RuntimeKind::kNotServed:
-      return refuse(
-          fmt::format("lambdad does not run the runtime {} yet. It runs python3.x, nodejsN.x, provided.al2 and "
-                      "provided.al2023.",
-                      runtime));
+      return refuse(fmt::format(
+          "lambdad does not run the runtime {} yet. It runs python3.x, nodejsN.x, ruby3.x, javaN from 11 on, "
+          "provided.al2 and provided.al2023.",
+          runtime));
     case RuntimeKind::kServed: break;
   }
   if (auto runnable = host(runtime); !runnable) {

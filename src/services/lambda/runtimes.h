@@ -15,7 +15,7 @@ namespace lambdad::lambda {
 using RuntimeCheck = std::function<Result<void>(const std::string& runtime)>;
 
 enum class RuntimeKind {
-  kServed,      ///< python3.N, nodejsN.x, provided.*
+  kServed,      ///< python3.N, nodejsN.x, ruby3.N, javaN from 11 on, provided.*
   kNotServed,   ///< current at AWS; lambdad does not run the family
   kDeprecated,  ///< AWS knew it and no longer creates or updates functions with it
   kUnknown,

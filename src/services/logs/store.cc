@@ -281,8 +281,7 @@ Async<Result<Store::Missing>> Store::delete_stream(GroupKey group, std::string s
 Async<Result<Store::Missing>> Store::put(GroupKey group, std::string stream, std::vector<NewEvent> events,
                                          std::int64_t now) {
   co_return co_await database_->write([group = std::move(group), stream = std::move(stream), events = std::move(events),
-                                       now,
-                                       max = options_.group_bytes_max](Transaction& tx) -> Result<Missing> {
+                                       now, max = options_.group_bytes_max](Transaction& tx) -> Result<Missing> {
     LD_TRY(auto found, find_group(tx, group));
     if (!found) return Missing::kGroup;
     LD_TRY(auto id, find_stream(tx, found->id, stream));
