@@ -23,6 +23,25 @@ void add_common(CLI::App& command, ServeOptions& options, std::vector<std::strin
                      "Bootstraps and SDKs of the managed runtimes (default: beside the program)");
 }
 
+void add_isolation(CLI::App& command, ServeOptions& options) {
+  using lambdad::sandbox::Isolation;
+  const auto not_built = [](std::string& level) {
+    return level == "gvisor" || level == "microvm"
+               ? fmt::format(
+                     "lambdad has no level {} yet: put functions that may attack the kernel on a machine of their "
+                     "own, at the level namespaces",
+                     level)
+               : std::string();
+  };
+  command
+      .add_option("--isolation", options.isolation,
+                  "namespaces (default) or process: what separates functions; see docs/isolation.md")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Isolation>{{"namespaces", Isolation::kNamespaces}, {"process", Isolation::kProcess}},
+          CLI::ignore_case))
+      ->transform(CLI::Validator(not_built, ""));  // runs before the one above
+}
+
 // "nodejs22.x=/path" -> entries; false with a message when one has no '='.
 bool parse_runtimes(const std::vector<std::string>& texts, ServeOptions& options) {
   for (const auto& text : texts) {
@@ -80,13 +99,18 @@ int main(int argc, char** argv) {
           CLI::CheckedTransformer(std::map<std::string, lambdad::LogFormat>{{"text", lambdad::LogFormat::kText},
                                                                             {"json", lambdad::LogFormat::kJson}},
                                   CLI::ignore_case));
+  add_isolation(*serve, options);
   serve
-      ->add_option("--isolation", options.isolation,
-                   "namespaces (default) or process: what separates functions; see docs/isolation.md")
+      ->add_option("--network", options.network,
+                   "none, endpoint (default) or internet: what functions reach that do not choose with LAMBDAD_NETWORK")
       ->transform(CLI::CheckedTransformer(
-          std::map<std::string, lambdad::sandbox::Isolation>{{"namespaces", lambdad::sandbox::Isolation::kNamespaces},
-                                                             {"process", lambdad::sandbox::Isolation::kProcess}},
+          std::map<std::string, lambdad::sandbox::NetworkPolicy>{
+              {"none", lambdad::sandbox::NetworkPolicy::kNone},
+              {"endpoint", lambdad::sandbox::NetworkPolicy::kEndpointOnly},
+              {"internet", lambdad::sandbox::NetworkPolicy::kInternet}},
           CLI::ignore_case));
+  serve->add_flag("--no-cpu-limit{false}", options.limit_cpu,
+                  "Let functions use whole CPUs instead of the share of their memory size (1,769 MB: one CPU)");
   serve->add_flag("--require-isolation", options.require_isolation,
                   "Refuse to start when this host cannot enforce every limit");
   serve->add_option("--allow-host", options.allowed_hosts,
@@ -99,6 +123,7 @@ int main(int argc, char** argv) {
 
   CLI::App* doctor = app.add_subcommand("doctor", "Say what this machine can enforce and what is missing");
   add_common(*doctor, options, runtimes);
+  add_isolation(*doctor, options);
   doctor->add_flag("--json", as_json, "Print JSON");
 
   CLI11_PARSE(app, argc, argv);

@@ -196,6 +196,8 @@ Result<void> Daemon::connect() {
       .code_directory = [&p](ports::FunctionVersionPtr function) { return p.code_directory(std::move(function)); },
       .aws_endpoint = [&p](http::Request request) { return p.dispatcher.handle(std::move(request)); },
       .endpoint_port = [&p] { return p.server->port(); },
+      .network = p.options.network,
+      .limit_cpu = p.options.limit_cpu,
   });
   p.scheduler = std::make_unique<scheduler::Scheduler>(
       p.system, p.log, p.metrics,
@@ -284,7 +286,7 @@ Async<Result<void>> Daemon::Parts::look_at_isolation() {
   if (!capabilities) co_return fail_with(capabilities.error(), "asking what this host can isolate");
   for (const auto& missing : capabilities->missing) log.warn("isolation_missing", {{"what", missing}});
   if (options.require_isolation && !capabilities->missing.empty()) {
-    co_return fail(Errc::kDenied, "--require-isolation: {}", capabilities->missing.front());
+    co_return fail(Errc::kDenied, "--require-isolation: {}", fmt::join(capabilities->missing, "; "));
   }
   co_return Result<void>();
 }

@@ -132,6 +132,23 @@ std::vector<sandbox::ReadOnlyMount> make_mounts(const ports::FunctionVersion& fu
   return mounts;
 }
 
+std::optional<sandbox::NetworkPolicy> parse_network_policy(std::string_view text) {
+  if (text == "none") return sandbox::NetworkPolicy::kNone;
+  if (text == "endpoint") return sandbox::NetworkPolicy::kEndpointOnly;
+  if (text == "internet") return sandbox::NetworkPolicy::kInternet;
+  return std::nullopt;
+}
+
+Result<sandbox::NetworkPolicy> network_policy_of(const ports::FunctionVersion& function,
+                                                 sandbox::NetworkPolicy otherwise) {
+  const auto chosen = function.environment.find(kNetworkVariable);
+  if (chosen == function.environment.end()) return otherwise;
+  if (const auto policy = parse_network_policy(chosen->second)) return *policy;
+  return fail(Errc::kInvalid, "{}={}: write none, endpoint or internet", kNetworkVariable, chosen->second);
+}
+
+std::uint32_t cpu_millis_of(int memory_mb) { return static_cast<std::uint32_t>(std::max(1, memory_mb)) * 1000 / 1769; }
+
 std::vector<sandbox::LinkInside> make_links(const ports::FunctionVersion& function) {
   if (runtime_family(function.runtime) != "nodejs") return {};
   return {{"/node_modules", "/var/runtime/node_modules"}, {"/var/node_modules", "/opt/nodejs/node_modules"}};

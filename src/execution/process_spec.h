@@ -1,6 +1,8 @@
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "execution/runtimes.h"
 #include "ports/functions.h"
@@ -32,6 +34,18 @@ Result<sandbox::ProcessSpec> make_process_spec(const ports::FunctionVersion& fun
 std::vector<sandbox::ReadOnlyMount> make_mounts(const ports::FunctionVersion& function, const Interpreter& interpreter,
                                                 const std::string& code_directory,
                                                 const std::string& runtimes_directory);
+
+/// The function's own variable that chooses its network: "none", "endpoint" or "internet". Ours, not AWS's; a variable,
+/// so that every tool that deploys functions can set it and versions keep it.
+inline constexpr const char* kNetworkVariable = "LAMBDAD_NETWORK";
+std::optional<sandbox::NetworkPolicy> parse_network_policy(std::string_view text);
+/// What the function asks for, `otherwise` when nothing. kInvalid, in words for its author: another word.
+Result<sandbox::NetworkPolicy> network_policy_of(const ports::FunctionVersion& function,
+                                                 sandbox::NetworkPolicy otherwise);
+
+/// Thousandths of a CPU for a memory size: 1,769 MB are one vCPU.
+/// Source: Lambda Developer Guide, "Configure Lambda function memory".
+std::uint32_t cpu_millis_of(int memory_mb);
 
 /// Links that let ES modules find by bare name what require() finds through NODE_PATH, as on AWS.
 std::vector<sandbox::LinkInside> make_links(const ports::FunctionVersion& function);

@@ -79,7 +79,16 @@ Async<Result<std::shared_ptr<SandboxEnvironment>>> SandboxEnvironment::create(En
   spec.tmp_bytes = static_cast<std::uint64_t>(function->ephemeral_storage_mb) * 1024 * 1024;
   spec.endpoint_port = deps.endpoint_port();
   if (spec.endpoint_port == spec.runtime_api_port) ++spec.runtime_api_port;
-  auto sandbox = co_await deps.sandboxes.create(std::move(spec));
+  if (deps.limit_cpu) spec.cpu_millis = cpu_millis_of(function->memory_mb);
+  auto policy = network_policy_of(*function, deps.network);
+  spec.network = policy.value_or(sandbox::NetworkPolicy::kNone);
+  auto sandbox = co_await deps.sandboxes.create(spec);
+  if (!policy || (!sandbox && spec.network == sandbox::NetworkPolicy::kInternet)) {
+    // The function's author learns why from an invocation; the sandbox is only there to be an environment.
+    environment->network_refusal_ = policy ? sandbox.error().detail : policy.error().detail;
+    spec.network = sandbox::NetworkPolicy::kNone;
+    if (!sandbox) sandbox = co_await deps.sandboxes.create(spec);
+  }
   if (!sandbox) co_return fail_with(sandbox.error(), "making a sandbox");
   environment->sandbox_ = std::move(*sandbox);
 
@@ -94,7 +103,12 @@ Async<Result<std::shared_ptr<SandboxEnvironment>>> SandboxEnvironment::create(En
   environment->endpoint_server_ =
       std::make_unique<http::Server>(deps.system.loop, deps.system.host_clock, endpoint_limits(), deps.aws_endpoint);
   auto runtime_listening = environment->runtime_server_->adopt(environment->sandbox_->take_runtime_api_listener());
-  auto endpoint_listening = environment->endpoint_server_->adopt(environment->sandbox_->take_endpoint_listener());
+  Result<void> endpoint_listening;
+  if (auto listener = environment->sandbox_->take_endpoint_listener()) {
+    endpoint_listening = environment->endpoint_server_->adopt(std::move(listener));
+  } else {
+    environment->endpoint_closed_ = true;
+  }
   environment->tasks_.spawn("environment deadline", self->watch_deadline());
   if (!runtime_listening || !endpoint_listening) {
     co_await environment->shutdown();
@@ -117,7 +131,7 @@ Async<std::optional<RuntimeApi::Answer>> SandboxEnvironment::start_process(std::
   EnvironmentFacts facts;
   facts.log_stream = log_->stream();
   facts.runtime_api = sandbox_->runtime_api_address();
-  facts.aws_endpoint = "http://" + sandbox_->endpoint_address();
+  if (!endpoint_closed_) facts.aws_endpoint = "http://" + sandbox_->endpoint_address();
   // With a 12-digit access key a request is served in that account.
   facts.access_key_id = function_->account;
   facts.secret_access_key = deps_.system.random.hex(40);
@@ -130,6 +144,11 @@ Async<std::optional<RuntimeApi::Answer>> SandboxEnvironment::start_process(std::
     failure.payload = error_document(failure.error_type, request_id, spec.error().detail);
     co_return failure;
   }
+  if (!network_refusal_.empty()) {
+    failure.error_type = "Sandbox.NetworkUnavailable";
+    failure.payload = error_document(failure.error_type, request_id, network_refusal_);
+    co_return failure;
+  }
   api_.reset();
   exit_.reset();
   initialised_ = false;
@@ -138,6 +157,7 @@ Async<std::optional<RuntimeApi::Answer>> SandboxEnvironment::start_process(std::
                                  ? function_->runtime
                                  : fmt::format("{}:{}", runtime_family(function_->runtime), interpreter_.version),
                              function_->region));
+  sandbox_->set_cpu_phase(sandbox::CpuPhase::kInit);
   auto started = co_await sandbox_->start(std::move(*spec));
   if (!started) {
     deps_.log.debug("runtime_start_failed", {{"function", function_->name}, {"reason", started.error().detail}});
@@ -245,6 +265,7 @@ Async<void> SandboxEnvironment::initialise() {
       co_await api_.changed().wait();
     }
     if (api_.state() == RuntimeApi::State::kReady) {
+      sandbox_->set_cpu_phase(sandbox::CpuPhase::kInvoke);
       initialised_ = true;
       init_duration_ = deps_.system.host_clock.mono() - begin;
     } else if (api_.init_error()) {
@@ -297,6 +318,7 @@ Async<ports::InvocationOutcome> SandboxEnvironment::invoke(ports::InvocationRequ
     next.client_context = std::move(request.client_context);
     api_.offer(std::move(next));
     for (;;) {
+      if (api_.state() != RuntimeApi::State::kStarted) sandbox_->set_cpu_phase(sandbox::CpuPhase::kInvoke);
       if ((answer = api_.take_answer())) {
         runtime_lives = true;
         break;

@@ -41,6 +41,10 @@ struct EnvironmentDeps {
   http::Server::Handler aws_endpoint;
   /// The port of AWS_ENDPOINT_URL inside: the daemon's own, so that URLs it gave out (a queue's) are good inside too.
   std::function<std::uint16_t()> endpoint_port;
+  /// For functions that do not choose with LAMBDAD_NETWORK.
+  sandbox::NetworkPolicy network = sandbox::NetworkPolicy::kEndpointOnly;
+  /// Hold invocations to the CPU share of their memory size.
+  bool limit_cpu = true;
 };
 
 /// An environment in a sandbox, with a runtime that talks the Runtime API.
@@ -85,6 +89,8 @@ class SandboxEnvironment final : public Environment {
   Interpreter interpreter_;
   CodeDirectory code_;
   std::unique_ptr<sandbox::Sandbox> sandbox_;
+  bool endpoint_closed_ = false;  ///< NetworkPolicy::kNone
+  std::string network_refusal_;   ///< the network asked for cannot be had, in words: nothing is started without it
   std::shared_ptr<sandbox::Process> process_;
   std::optional<sandbox::ProcessExit> exit_;  ///< of process_, when it has ended
   std::unique_ptr<FunctionLog> log_;

@@ -47,6 +47,9 @@ int write_text(const std::string& path, std::string_view text) {
   return ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : errno;
 }
 
+constexpr std::uint64_t kCpuPeriodUs = 20'000;
+constexpr std::string_view kDaemonGroup = "/lambdad-daemon";
+
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
 std::vector<std::string> subdirectories(const std::string& path) {
@@ -170,16 +173,15 @@ Result<void> SandboxCgroup::limit(const CgroupLimits& limits) const {
   if (limits.pids > 0 && (!pids_.empty() || v2_pids_)) {
     LD_TRY_VOID(set((pids_.empty() ? unified_ : pids_) + "/pids.max", fmt::to_string(limits.pids)));
   }
-  // The kernel refuses quotas below 1 ms; the period is 100 ms.
-  const std::uint64_t quota_us = std::max<std::uint64_t>(1000, limits.cpu_millis * std::uint64_t{100});
-  if (limits.cpu_millis > 0 && !cpu_.empty()) {
-    LD_TRY_VOID(set(cpu_ + "/cpu.cfs_period_us", "100000"));
-    LD_TRY_VOID(set(cpu_ + "/cpu.cfs_quota_us", fmt::to_string(quota_us)));
-  }
-  if (limits.cpu_millis > 0 && v2_cpu_) {
-    LD_TRY_VOID(set(unified_ + "/cpu.max", fmt::format("{} 100000", quota_us)));
-  }
+  if (!cpu_.empty()) LD_TRY_VOID(set(cpu_ + "/cpu.cfs_period_us", fmt::to_string(kCpuPeriodUs)));
   return {};
+}
+
+std::string cpu_limit_text(bool v2, CpuPhase phase, std::uint32_t millis) {
+  const std::uint64_t quota_us = std::max<std::uint64_t>(1000, millis * kCpuPeriodUs / 1000);
+  const bool held = phase == CpuPhase::kInvoke && millis > 0;
+  if (v2) return fmt::format("{} {}", held ? fmt::to_string(quota_us) : "max", kCpuPeriodUs);
+  return held ? fmt::to_string(quota_us) : "-1";
 }
 
 Result<std::vector<UniqueFd>> SandboxCgroup::open_entries() const {
@@ -203,6 +205,17 @@ void SandboxCgroup::thaw() const {
 
 bool SandboxCgroup::kill_all() const { return !unified_.empty() && write_text(unified_ + "/cgroup.kill", "1") == 0; }
 
+std::vector<UniqueFd> SandboxCgroup::open_memory_files() const {
+  std::vector<UniqueFd> files;
+  if (memory_.empty() && !v2_memory_) return files;
+  const std::string& directory = memory_.empty() ? unified_ : memory_;
+  for (const char* name : {memory_.empty() ? "/memory.current" : "/memory.usage_in_bytes", "/memory.stat"}) {
+    files.emplace_back(::open((directory + name).c_str(), O_RDONLY | O_CLOEXEC));
+    if (!files.back()) return {};
+  }
+  return files;
+}
+
 std::uint64_t SandboxCgroup::oom_kills() const {
   if (!memory_.empty()) return counter(read_text(memory_ + "/memory.oom_control"), "oom_kill");
   if (v2_memory_) return counter(read_text(unified_ + "/memory.events"), "oom_kill");
@@ -223,6 +236,11 @@ UniqueFd SandboxCgroup::open_freeze_file() const {
   return path.empty() ? UniqueFd() : UniqueFd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
 }
 
+UniqueFd SandboxCgroup::open_cpu_file() const {
+  const std::string path = !cpu_.empty() ? cpu_ + "/cpu.cfs_quota_us" : v2_cpu_ ? unified_ + "/cpu.max" : std::string();
+  return path.empty() ? UniqueFd() : UniqueFd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+}
+
 bool SandboxCgroup::freezer_is_v1() const { return unified_.empty() && !freezer_.empty(); }
 
 bool SandboxCgroup::remove() {
@@ -239,6 +257,33 @@ bool SandboxCgroup::remove() {
   return all_gone;
 }
 
+// --- MemoryUse ------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// A kernel file read from its beginning; it fits the buffer by far.
+std::string_view read_again(const UniqueFd& file, std::array<char, 8192>& buffer) {
+  const ssize_t size = ::pread(file.get(), buffer.data(), buffer.size(), 0);
+  return size > 0 ? std::string_view(buffer.data(), static_cast<std::size_t>(size)) : std::string_view();
+}
+
+}  // namespace
+
+std::uint64_t MemoryUse::charged_bytes() const {
+  std::array<char, 8192> buffer;
+  const std::string_view text = read_again(files_[0], buffer);
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+std::uint64_t MemoryUse::held_bytes() const {
+  std::array<char, 8192> buffer;
+  const std::string_view text = read_again(files_[1], buffer);
+  // v1 says rss and swap, v2 says anon; a name the other version has is 0 here.
+  return counter(text, "rss") + counter(text, "swap") + counter(text, "anon") + counter(text, "shmem");
+}
+
 // --- CgroupDriver ---------------------------------------------------------------------------------------------------
 
 CgroupDriver::CgroupDriver(const CgroupPlaces& places, std::string tag, std::string note_file)
@@ -249,9 +294,12 @@ CgroupDriver::CgroupDriver(const CgroupPlaces& places, std::string tag, std::str
   if (!places.cpu.empty()) cpu_ = make_base(places.cpu);
   const bool v1 = !memory_.empty() || !pids_.empty() || !cpu_.empty();
   if (!places.unified.empty()) {
-    unified_ = make_base(places.unified);
+    // Where an earlier driver of this daemon has moved it, see enable_v2_controllers().
+    std::string own = places.unified;
+    if (own.ends_with(kDaemonGroup)) own.resize(own.size() - kDaemonGroup.size());
+    unified_ = make_base(own);
     if (!unified_.empty() && !exists(unified_ + "/cgroup.freeze")) unified_.clear();
-    if (!unified_.empty()) enable_v2_controllers(places.unified);
+    if (!unified_.empty()) enable_v2_controllers(own);
   }
   if (unified_.empty() && !places.freezer.empty()) freezer_ = make_base(places.freezer);
   if (v1 || !freezer_.empty()) {
@@ -289,6 +337,11 @@ void CgroupDriver::describe_missing(const CgroupPlaces& places) {
   }
   if (places.memory.empty() && places.freezer.empty() && places.unified.empty()) {
     text += ": no control groups are mounted here";
+  } else if (refusal_.empty() && !unified_.empty()) {
+    text +=
+        ": the control group lambdad runs in is not handed the controllers cpu, memory and pids. Run it as a systemd "
+        "service with Delegate=yes; for a user's own services root does `systemctl edit user@.service` and adds "
+        "[Service] Delegate=cpu memory pids";
   } else {
     text += ": lambdad may not make control groups here" + refusal_ +
             ". Run it as root, as a systemd service with Delegate=yes, or with `systemd-run --user --scope -p "
@@ -340,7 +393,7 @@ void CgroupDriver::enable_v2_controllers(const std::string& own_group) {
       bool only_us = true;
       for_each_number(read_text(own_group + "/cgroup.procs"),
                       [&](int pid) { only_us = only_us && (pid == self || pid == daemon); });
-      const std::string leaf = own_group + "/lambdad-daemon";
+      const std::string leaf = own_group + std::string(kDaemonGroup);
       if (only_us && (::mkdir(leaf.c_str(), 0755) == 0 || errno == EEXIST)) {
         write_text(leaf + "/cgroup.procs", fmt::to_string(daemon));
         write_text(leaf + "/cgroup.procs", fmt::to_string(self));

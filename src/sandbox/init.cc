@@ -1,14 +1,11 @@
 #include "sandbox/init.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -16,12 +13,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
 
+#include "sandbox/cgroups.h"
 #include "sandbox/protocol.h"
 
 namespace lambdad::sandbox {
@@ -32,6 +31,10 @@ namespace {
 constexpr rlim_t kOpenFiles = 1024;
 constexpr rlim_t kLockedBytes = 64 * 1024;
 constexpr rlim_t kProcesses = 742;
+
+// Between two looks at the memory: short enough that a program that takes as much as a core can clear is found soon.
+constexpr std::uint64_t kGrowthBytesPerMs = 2 * 1024 * 1024;
+constexpr std::uint64_t kLookMsMin = 5, kLookMsMax = 100;
 
 // What a forked program tells init when it cannot become the program.
 struct StartFailure {
@@ -80,14 +83,16 @@ class Init {
     UniqueFd signals(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
     {
       std::vector<int> listeners;
-      if (setting_.own_network) listeners = {runtime_api_.get(), endpoint_.get()};
+      for (const UniqueFd* each : {&runtime_api_, &endpoint_}) {
+        if (*each) listeners.push_back(each->get());
+      }
       answer(Op::kReady, 0, std::nullopt, listeners);
       runtime_api_.reset();
       endpoint_.reset();
     }
     for (;;) {
       pollfd waiting[2] = {{channel_, POLLIN, 0}, {signals.get(), POLLIN, 0}};
-      if (::poll(waiting, 2, -1) < 0 && errno != EINTR) end();
+      if (::poll(waiting, 2, watch_memory()) < 0 && errno != EINTR) end();
       if (waiting[1].revents != 0) {
         signalfd_siginfo ignored;
         while (::read(signals.get(), &ignored, sizeof ignored) > 0) continue;
@@ -124,7 +129,8 @@ class Init {
       return fail(Errc::kDenied, "{}", explain_namespace_failure(errno));
     }
     (void)::sethostname("lambda", 6);
-    if (setting_.own_network) LD_TRY_VOID(make_network());
+    memory_ = MemoryUse(std::move(plan_.memory_files));
+    LD_TRY_VOID(make_network());
     LD_TRY_VOID(build_root(plan_.root));
     // Nothing that leads to the host's mounts stays open: not the trees, which are attached, not the keeper's stdio.
     UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -143,15 +149,13 @@ class Init {
   }
 
   Result<void> make_network() {
-    UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    ifreq loopback{};
-    std::strcpy(loopback.ifr_name, "lo");
-    loopback.ifr_flags = IFF_UP | IFF_RUNNING;
-    if (!socket || ::ioctl(socket.get(), SIOCSIFFLAGS, &loopback) != 0) {
-      return system_error(errno, "starting the loopback interface of a sandbox");
+    LD_TRY_VOID(start_loopback());
+    if (plan_.network == NetworkPolicy::kInternet) {
+      LD_TRY_VOID(close_networks(plan_.closed));
     }
     std::uint16_t port = plan_.runtime_api_port;
     LD_TRY(runtime_api_, listen_on_loopback(port));
+    if (plan_.network == NetworkPolicy::kNone) return {};
     port = plan_.endpoint_port;
     LD_TRY(endpoint_, listen_on_loopback(port));
     return {};
@@ -199,6 +203,26 @@ class Init {
     }
   }
 
+  // Ends a program that uses too much. Milliseconds until it should be looked at again; -1 when it need not be.
+  int watch_memory() {
+    if (program_ <= 0 || out_of_memory_ || plan_.memory_bytes == 0 || !memory_.known()) return -1;
+    std::uint64_t used = memory_.charged_bytes();
+    if (used > plan_.memory_bytes) {
+      struct statfs tmp{};
+      ::statfs("/tmp", &tmp);
+      const std::uint64_t in_tmp = (tmp.f_blocks - tmp.f_bfree) * static_cast<std::uint64_t>(tmp.f_bsize);
+      const std::uint64_t held = memory_.held_bytes();
+      used = held > in_tmp ? held - in_tmp : 0;
+    }
+    if (used > plan_.memory_bytes) {
+      out_of_memory_ = true;
+      kill_everything();
+      return -1;
+    }
+    const std::uint64_t left = plan_.memory_bytes - used;
+    return static_cast<int>(std::clamp<std::uint64_t>(left / kGrowthBytesPerMs, kLookMsMin, kLookMsMax));
+  }
+
   void reap() {
     for (;;) {
       int status = 0;
@@ -217,6 +241,7 @@ class Init {
       if (::waitpid(-1, &ignored, 0) < 0 && errno == ECHILD) break;
     }
     ProcessExit exit;
+    exit.out_of_memory = std::exchange(out_of_memory_, false) && WIFSIGNALED(status);
     if (WIFSIGNALED(status)) {
       exit.signal = WTERMSIG(status);
     } else {
@@ -384,29 +409,13 @@ class Init {
   std::uint64_t sandbox_ = 0;
   InitPlan plan_;
   UniqueFd runtime_api_, endpoint_;
+  MemoryUse memory_;
+  bool out_of_memory_ = false;  // the program was ended for it
   pid_t program_ = -1;
   std::uint64_t run_ = 0;
 };
 
 }  // namespace
-
-Result<UniqueFd> listen_on_loopback(std::uint16_t& port) {
-  UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const int on = 1;
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  if (!socket || ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-      ::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
-      ::listen(socket.get(), SOMAXCONN) != 0 ||
-      ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    return system_error(errno, fmt::format("listening on 127.0.0.1:{}", port));
-  }
-  port = ntohs(address.sin_port);
-  return socket;
-}
 
 Encoder encode_plan(std::uint64_t sandbox, const InitPlan& plan) {
   Encoder message({Op::kGo, sandbox, 0});
@@ -414,6 +423,13 @@ Encoder encode_plan(std::uint64_t sandbox, const InitPlan& plan) {
   message.u16(plan.runtime_api_port);
   message.u16(plan.endpoint_port);
   message.u64(plan.processes_max);
+  message.u8(static_cast<std::uint8_t>(plan.network));
+  message.u32(static_cast<std::uint32_t>(plan.closed.size()));
+  for (const Ipv4Network& network : plan.closed) {
+    message.u32(network.address);
+    message.u8(network.bits);
+  }
+  message.u64(plan.memory_bytes);
   message.text(plan.tmp_directory);
   message.u32(static_cast<std::uint32_t>(plan.root.links.size()));
   for (const auto& [name, to] : plan.root.links) {
@@ -439,6 +455,12 @@ Result<InitPlan> decode_plan(Decoder& message, std::vector<UniqueFd> descriptors
   plan.runtime_api_port = message.u16();
   plan.endpoint_port = message.u16();
   plan.processes_max = message.u64();
+  plan.network = static_cast<NetworkPolicy>(message.u8());
+  for (std::uint32_t left = message.u32(); left > 0 && !message.failed(); --left) {
+    const std::uint32_t address = message.u32();
+    plan.closed.push_back({address, message.u8()});
+  }
+  plan.memory_bytes = message.u64();
   plan.tmp_directory = message.text();
   for (std::uint32_t left = message.u32(); left > 0 && !message.failed(); --left) {
     std::string name = message.text();
@@ -455,8 +477,11 @@ Result<InitPlan> decode_plan(Decoder& message, std::vector<UniqueFd> descriptors
     if (plan.root.mounts.size() < descriptors.size()) mount.tree = std::move(descriptors[plan.root.mounts.size()]);
     plan.root.mounts.push_back(std::move(mount));
   }
-  if (!message.finish() || plan.root.mounts.size() != descriptors.size()) {
+  if (!message.finish() || plan.root.mounts.size() > descriptors.size()) {
     return fail(Errc::kCorrupt, "a plan for a sandbox that cannot be read");
+  }
+  for (std::size_t next = plan.root.mounts.size(); next < descriptors.size(); ++next) {
+    plan.memory_files.push_back(std::move(descriptors[next]));
   }
   return plan;
 }

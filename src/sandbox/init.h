@@ -1,6 +1,11 @@
 /// Process 1 of a sandbox: builds the sandbox from inside, then starts, signals and reaps on request of the keeper.
 ///
-/// It does nothing else: no timers, no files, one socket. Programs cannot reach it: they are other users (or, under an
+/// While a program runs it also looks, 10 to 200 times a second, at how much memory the sandbox uses: /tmp is memory to
+/// the kernel and disk on AWS, so the kernel's limit is the memory size and /tmp together, and what a program takes of
+/// its own beyond the memory size is found and ended here. Frozen with its program, it costs nothing between
+/// invocations.
+///
+/// It does nothing else: no files, one socket. Programs cannot reach it: they are other users (or, under an
 /// ordinary user, without the right to trace), it is not dumpable, and the kernel drops signals to process 1 that
 /// come from inside. When the keeper is gone it ends, and the kernel ends the rest of the pid namespace with it.
 #pragma once
@@ -9,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "sandbox/network.h"
 #include "sandbox/protocol.h"
 #include "sandbox/rootfs.h"
 #include "sandbox/sandbox.h"
@@ -19,15 +25,18 @@ namespace lambdad::sandbox {
 /// What init knows when it is made. It then enters the control groups and waits to be told what to become.
 struct InitSetting {
   Isolation isolation = Isolation::kNamespaces;
-  bool own_network = false;  ///< makes the listeners itself, in its network namespace
-  bool own_users = false;    ///< user 0 and kFunctionUid are mapped to different users of the host
+  bool own_users = false;  ///< user 0 and kFunctionUid are mapped to different users of the host
   const SeccompProgram* seccomp = nullptr;
   std::vector<UniqueFd> group_entries;  ///< SandboxCgroup::open_entries
 };
 
-/// What it is told with kGo; the trees of `root.mounts` travel as descriptors.
+/// What it is told with kGo; the trees of `root.mounts` and then `memory_files` travel as descriptors.
 struct InitPlan {
   RootPlan root;
+  NetworkPolicy network = NetworkPolicy::kEndpointOnly;
+  std::vector<Ipv4Network> closed;     ///< kInternet: networks that stay unreachable
+  std::uint64_t memory_bytes = 0;      ///< more than this, files in /tmp not counted, ends the program; 0: whatever
+  std::vector<UniqueFd> memory_files;  ///< SandboxCgroup::open_memory_files; may be none
   std::uint16_t runtime_api_port = 0;
   std::uint16_t endpoint_port = 0;
   std::uint64_t processes_max = 0;
@@ -41,9 +50,5 @@ Result<InitPlan> decode_plan(Decoder& message, std::vector<UniqueFd> descriptors
 
 /// Runs in the child that clone3 made, on the keeper's heap as it was; never returns.
 [[noreturn]] void run_init(const InitSetting& setting, int channel);
-
-/// A listening socket on 127.0.0.1 of the calling process's network; port 0 lets the kernel choose. `port` receives
-/// what was bound.
-Result<UniqueFd> listen_on_loopback(std::uint16_t& port);
 
 }  // namespace lambdad::sandbox

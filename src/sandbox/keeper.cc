@@ -22,6 +22,7 @@
 #include "base/hash.h"
 #include "sandbox/cgroups.h"
 #include "sandbox/init.h"
+#include "sandbox/outbound.h"
 #include "sandbox/protocol.h"
 #include "sandbox/rootfs.h"
 #include "sandbox/seccomp_filter.h"
@@ -37,6 +38,7 @@ constexpr std::uint64_t kBuildDeadlineMs = 10'000;
 constexpr int kEndingPatienceMs = 10'000;
 constexpr int kServingPatienceMs = 500;
 constexpr std::uint32_t kInitProcesses = 1;
+constexpr std::size_t kMemoryFiles = 2;  // SandboxCgroup::open_memory_files
 /// A spare is made when nothing has happened for this long: whoever creates a sandbox starts a program in it next.
 constexpr int kQuietMs = 3;
 
@@ -102,6 +104,10 @@ class Keeper {
     pid_t pid = -1;
     UniqueFd pidfd, channel;
     SandboxCgroup group;
+    Outbound outbound;           // kInternet
+    bool outbound_works = true;  // false until it is ready
+    bool built = false;          // init is ready
+    std::uint32_t cpu_millis = 0;
     UniqueFd runtime_api, endpoint;  // until handed over
     std::uint16_t runtime_api_port = 0, endpoint_port = 0;
     std::string tmp_directory;  // kProcess
@@ -113,7 +119,7 @@ class Keeper {
     Error failure;  // why building failed
   };
   // The low two bits of an event's number say what of the sandbox it is about.
-  enum Source : std::uint64_t { kDaemon = 0, kChannel = 1, kInitEnd = 2 };
+  enum Source : std::uint64_t { kDaemon = 0, kChannel = 1, kInitEnd = 2, kOutbound = 3 };
 
   void watch(int fd, std::uint64_t what) {
     epoll_event event{};
@@ -143,6 +149,8 @@ class Keeper {
     LD_TRY_VOID(enter_own_mount_namespace());
     LD_TRY(template_, RootTemplate::make(directory + "/template"));
     template_directory_ = directory + "/template";
+    slirp_ = Outbound::find_program();
+    if (own_users_) tun_node_ = Outbound::make_tun_node(template_directory_);
     LD_TRY(seccomp_, make_seccomp_program());
     // As root nobody but root may look at us. An ordinary user's keeper stays dumpable: it could not write the user
     // maps of its children otherwise, and to that user's other processes it is no secret.
@@ -182,10 +190,11 @@ class Keeper {
     }
     const auto found = boxes_.find(what >> 2);
     if (found == boxes_.end()) return;
-    if ((what & 3) == kChannel) {
-      serve_init(*found->second);
-    } else {
-      init_ended(*found->second);
+    switch (what & 3) {
+      case kChannel: serve_init(*found->second); break;
+      case kInitEnd: init_ended(*found->second); break;
+      case kOutbound: outbound_changed(*found->second); break;
+      default: break;
     }
   }
 
@@ -277,35 +286,39 @@ class Keeper {
 
   Result<void> create(std::uint64_t number, SandboxSpec spec) {
     if (unusable_) return std::unexpected(*unusable_);
+    if (options_.isolation == Isolation::kNamespaces && spec.network == NetworkPolicy::kInternet && slirp_.empty()) {
+      return fail(Errc::kUnavailable, "internet access for functions needs slirp4netns: apt install slirp4netns");
+    }
     if (!name_is_valid(spec.name)) return fail(Errc::kInvalid, "sandbox name '{}'", spec.name);
     for (const auto& [other, box] : by_number_) {
       if (box->name == spec.name) return fail(Errc::kConflict, "there is a sandbox named {}", spec.name);
     }
     const bool namespaces = options_.isolation == Isolation::kNamespaces;
-    const bool own_network = namespaces && spec.network == NetworkPolicy::kEndpointOnly;
     InitPlan plan;
+    plan.network = spec.network;
+    if (spec.network == NetworkPolicy::kInternet) plan.closed = closed_networks();
     plan.processes_max = spec.pids_max == 0 ? ~std::uint64_t{0} >> 1 : spec.pids_max;
     UniqueFd runtime_api, endpoint;
     plan.runtime_api_port = spec.runtime_api_port;
     plan.endpoint_port = spec.endpoint_port;
-    if (!own_network) {
-      plan.runtime_api_port = plan.endpoint_port = 0;
-      LD_TRY(runtime_api, listen_on_loopback(plan.runtime_api_port));
-      LD_TRY(endpoint, listen_on_loopback(plan.endpoint_port));
-    }
     if (namespaces) {
       LD_TRY(plan.root, template_.plan(spec));
-      if (plan.root.mounts.size() > kPacketDescriptorsMax) {
+      if (plan.root.mounts.size() + kMemoryFiles > kPacketDescriptorsMax) {
         return fail(Errc::kTooLarge, "{} mounts for one sandbox", spec.mounts.size());
       }
     } else {
+      plan.runtime_api_port = plan.endpoint_port = 0;
+      LD_TRY(runtime_api, listen_on_loopback(plan.runtime_api_port));
+      if (spec.network != NetworkPolicy::kNone) {
+        LD_TRY(endpoint, listen_on_loopback(plan.endpoint_port));
+      }
       plan.mounts = spec.mounts;
       plan.tmp_directory = options_.state_directory + "/tmp/" + spec.name;
       if (::mkdir(plan.tmp_directory.c_str(), 0700) != 0) return system_error(errno, "making " + plan.tmp_directory);
     }
-    Box* box = own_network ? find_spare() : nullptr;
+    Box* box = find_spare();
     if (box == nullptr) {
-      auto made = spawn(own_network);
+      auto made = spawn();
       if (!made) {
         if (!plan.tmp_directory.empty()) remove_tree(plan.tmp_directory);
         return std::unexpected(std::move(made).error());
@@ -314,15 +327,22 @@ class Keeper {
     }
     box->tmp_directory = plan.tmp_directory;
     CgroupLimits limits;
-    // /tmp is memory here and disk on AWS: it comes on top.
-    limits.memory_bytes = spec.memory_bytes == 0 ? 0 : spec.memory_bytes + spec.tmp_bytes;
+    limits.memory_bytes = spec.memory_bytes;
     limits.pids = spec.pids_max == 0 ? 0 : spec.pids_max + kInitProcesses;
-    limits.cpu_millis = spec.cpu_millis;
-    auto limited = box->group.limit(limits);
-    std::vector<int> trees;
-    for (const PlannedMount& mount : plan.root.mounts) trees.push_back(mount.tree.get());
-    auto told = limited ? send_packet(box->channel.get(), encode_plan(number, plan).bytes(), trees, MSG_DONTWAIT)
-                        : Result<bool>(std::unexpected(limited.error()));
+    if (namespaces && spec.memory_bytes > 0) {
+      // /tmp is memory here and disk on AWS: it comes on top, and init sees to it that nothing else uses it.
+      limits.memory_bytes += spec.tmp_bytes;
+      plan.memory_bytes = spec.memory_bytes;
+      plan.memory_files = box->group.open_memory_files();
+    }
+    box->cpu_millis = spec.cpu_millis;
+    auto prepared = box->group.limit(limits);
+    if (prepared && namespaces && spec.network == NetworkPolicy::kInternet) prepared = start_outbound(*box);
+    std::vector<int> descriptors;
+    for (const PlannedMount& mount : plan.root.mounts) descriptors.push_back(mount.tree.get());
+    for (const UniqueFd& file : plan.memory_files) descriptors.push_back(file.get());
+    auto told = prepared ? send_packet(box->channel.get(), encode_plan(number, plan).bytes(), descriptors, MSG_DONTWAIT)
+                         : Result<bool>(std::unexpected(prepared.error()));
     if (!told || !*told) {
       end_box(*box);
       return told ? fail(Errc::kUnavailable, "the init of a sandbox does not listen")
@@ -348,7 +368,7 @@ class Keeper {
   }
 
   // What fails here fails again in create(), where somebody learns why.
-  void make_spare() { spares_failed_ = !spawn(true); }
+  void make_spare() { spares_failed_ = !spawn(); }
 
   Box* find_spare() {
     for (const auto& [tag, box] : boxes_) {
@@ -358,14 +378,14 @@ class Keeper {
   }
 
   // A sandbox with namespaces and control groups, whose init waits for its plan.
-  Result<Box*> spawn(bool own_network) {
+  Result<Box*> spawn() {
     auto owned = std::make_unique<Box>();
     Box& box = *owned;
     box.tag = ++last_tag_;
     LD_TRY(box.group, cgroups_->create(fmt::format("sandbox-{}", box.tag)));
     box.slot = take_slot();
     boxes_.emplace(box.tag, std::move(owned));
-    if (auto spawned = spawn_init(box, own_network); !spawned) {
+    if (auto spawned = spawn_init(box); !spawned) {
       if (box.pid > 0) {
         end_box(box);
       } else {
@@ -377,10 +397,36 @@ class Keeper {
     return &box;
   }
 
-  Result<void> spawn_init(Box& box, bool own_network) {
+  Result<void> start_outbound(Box& box) {
+    LD_TRY(box.outbound,
+           Outbound::start({.program = slirp_, .tun_node = tun_node_, .init = box.pid, .own_users = own_users_}));
+    box.outbound_works = false;
+    watch(box.outbound.ready(), box.tag << 2 | kOutbound);
+    return {};
+  }
+
+  void outbound_changed(Box& box) {
+    if (box.state == State::kEnding || box.state == State::kRemoving) return;
+    if (box.outbound_works) {
+      // Its way out has ended, and with it what was promised to the function.
+      end_box(box);
+      return;
+    }
+    // Closing is not enough to end the watch: a child being cloned may hold a copy for a moment.
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, box.outbound.ready(), nullptr);
+    if (auto works = box.outbound.confirm(); !works) {
+      box.failure = works.error();
+      end_box(box);
+      return;
+    }
+    box.outbound_works = true;
+    watch(box.outbound.pidfd(), box.tag << 2 | kOutbound);
+    if (box.built) tell_created(box);
+  }
+
+  Result<void> spawn_init(Box& box) {
     InitSetting setting;
     setting.isolation = options_.isolation;
-    setting.own_network = own_network;
     setting.own_users = own_users_;
     setting.seccomp = &seccomp_;
     LD_TRY(setting.group_entries, box.group.open_entries());
@@ -394,8 +440,7 @@ class Keeper {
     args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
     args.exit_signal = SIGCHLD;
     if (setting.isolation == Isolation::kNamespaces) {
-      args.flags |= CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
-      if (own_network) args.flags |= CLONE_NEWNET;
+      args.flags |= CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
     }
     if (box.group.clone_target() >= 0) {
       args.flags |= CLONE_INTO_CGROUP;
@@ -527,20 +572,27 @@ class Keeper {
       return;
     }
     if (box.state != State::kBuilding) return;
-    if (descriptors.size() == 2) {
-      box.runtime_api = std::move(descriptors[0]);
-      box.endpoint = std::move(descriptors[1]);
-    }
+    if (!descriptors.empty()) box.runtime_api = std::move(descriptors[0]);
+    if (descriptors.size() > 1) box.endpoint = std::move(descriptors[1]);
+    box.built = true;
+    if (box.outbound_works) tell_created(box);
+  }
+
+  void tell_created(Box& box) {
     box.state = State::kRunning;
     CreatedReply reply;
     reply.runtime_api_port = box.runtime_api_port;
     reply.endpoint_port = box.endpoint_port;
     UniqueFd peak = box.group.open_peak_file();
     UniqueFd freeze = box.group.open_freeze_file();
-    std::vector<int> handed{box.runtime_api.get(), box.endpoint.get()};
+    UniqueFd cpu = box.group.open_cpu_file();
+    std::vector<int> handed{box.runtime_api.get()};
+    if ((reply.has_endpoint = static_cast<bool>(box.endpoint))) handed.push_back(box.endpoint.get());
     if ((reply.has_peak_file = static_cast<bool>(peak))) handed.push_back(peak.get());
     if ((reply.has_freeze_file = static_cast<bool>(freeze))) handed.push_back(freeze.get());
+    if ((reply.has_cpu_file = box.cpu_millis > 0 && cpu)) handed.push_back(cpu.get());
     reply.freezer_v1 = box.group.freezer_is_v1();
+    reply.cpu_v2 = box.group.cpu_is_v2();
     Encoder told({Op::kCreated, box.number, 0});
     told.outcome(std::nullopt);
     told.created(reply);
@@ -557,7 +609,7 @@ class Keeper {
 
   void tell_exit(Box& box, ProcessExit exit) {
     if (box.run == 0) return;
-    exit.out_of_memory = exit.signal == SIGKILL && box.group.oom_kills() > box.oom_kills_before;
+    exit.out_of_memory |= exit.signal == SIGKILL && box.group.oom_kills() > box.oom_kills_before;
     Encoder told({Op::kExited, box.number, std::exchange(box.run, 0)});
     told.exit(exit);
     send(told, {});
@@ -571,6 +623,7 @@ class Keeper {
     }
     if (box.state == State::kBuilding) reply_created(box.number, box.failure);
     box.state = State::kEnding;
+    box.outbound.end();
     box.group.thaw();
     if (!box.group.kill_all()) {
       if (options_.isolation == Isolation::kProcess) {
@@ -594,6 +647,7 @@ class Keeper {
       if (box.state == State::kBuilding) reply_created(box.number, box.failure);
     }
     box.output.reset();
+    box.outbound.end();
     if (box.run != 0) tell_exit(box, {.exit_code = 0, .signal = SIGKILL});
     box.group.kill_all();
     box.channel.reset();
@@ -605,7 +659,7 @@ class Keeper {
   }
 
   void remove_box(Box& box) {
-    if (!box.group.remove()) return;  // tend() comes back
+    if (!box.outbound.reap() || !box.group.remove()) return;  // tend() comes back
     if (!box.tmp_directory.empty()) remove_tree(box.tmp_directory);
     if (box.answer_destroyed) send(Encoder({Op::kDestroyed, box.number, 0}), {});
     free_slot(box.slot);
@@ -632,6 +686,15 @@ class Keeper {
       what.missing = cgroups_->missing();
     }
     what.seccomp = !seccomp_.empty();
+    if (options_.isolation == Isolation::kProcess) {
+      what.internet = true;  // nothing keeps a plain process from it
+    } else if (slirp_.empty()) {
+      what.internet_hint = "apt install slirp4netns";
+    } else if (tun_node_.empty() && ::access("/dev/net/tun", R_OK | W_OK) != 0) {
+      what.internet_hint = "let the user of lambdad open /dev/net/tun (modprobe tun; chmod 0666 /dev/net/tun)";
+    } else {
+      what.internet = true;
+    }
     if (unusable_) what.missing.push_back(unusable_->detail);
     Encoder told({Op::kDescribed, 0, 0});
     told.capabilities(what);
@@ -644,6 +707,8 @@ class Keeper {
   RootTemplate template_;
   std::string template_directory_;
   SeccompProgram seccomp_;
+  std::string slirp_;     // the program; empty when there is none
+  std::string tun_node_;  // see Outbound
   std::optional<Error> unusable_;
   bool own_users_ = false;
   bool stopping_ = false;

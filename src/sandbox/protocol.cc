@@ -40,7 +40,7 @@ void Encoder::spec(const SandboxSpec& value) {
   u64(value.tmp_bytes);
   u32(value.pids_max);
   u32(value.cpu_millis);
-  u8(value.network == NetworkPolicy::kHost ? 1 : 0);
+  u8(static_cast<std::uint8_t>(value.network));
   u16(value.runtime_api_port);
   u16(value.endpoint_port);
 }
@@ -70,16 +70,18 @@ void Encoder::outcome(const Outcome& value) {
 void Encoder::created(const CreatedReply& value) {
   u16(value.runtime_api_port);
   u16(value.endpoint_port);
-  u8(value.has_peak_file ? 1 : 0);
-  u8(value.has_freeze_file ? 1 : 0);
-  u8(value.freezer_v1 ? 1 : 0);
+  for (bool flag : {value.has_endpoint, value.has_peak_file, value.has_freeze_file, value.freezer_v1,
+                    value.has_cpu_file, value.cpu_v2}) {
+    u8(flag ? 1 : 0);
+  }
 }
 
 void Encoder::capabilities(const Capabilities& value) {
-  for (bool flag :
-       {value.namespaces, value.seccomp, value.memory_limit, value.pids_limit, value.cpu_limit, value.freezer}) {
+  for (bool flag : {value.namespaces, value.seccomp, value.memory_limit, value.pids_limit, value.cpu_limit,
+                    value.freezer, value.internet}) {
     u8(flag ? 1 : 0);
   }
+  text(value.internet_hint);
   text(value.cgroup_mode);
   u32(static_cast<std::uint32_t>(value.missing.size()));
   for (const auto& line : value.missing) text(line);
@@ -151,7 +153,9 @@ SandboxSpec Decoder::spec() {
   value.tmp_bytes = u64();
   value.pids_max = u32();
   value.cpu_millis = u32();
-  value.network = u8() != 0 ? NetworkPolicy::kHost : NetworkPolicy::kEndpointOnly;
+  const std::uint8_t network = u8();
+  if (network > static_cast<std::uint8_t>(NetworkPolicy::kInternet)) failed_ = true;
+  if (!failed_) value.network = static_cast<NetworkPolicy>(network);
   value.runtime_api_port = u16();
   value.endpoint_port = u16();
   return value;
@@ -190,18 +194,20 @@ CreatedReply Decoder::created() {
   CreatedReply value;
   value.runtime_api_port = u16();
   value.endpoint_port = u16();
-  value.has_peak_file = u8() != 0;
-  value.has_freeze_file = u8() != 0;
-  value.freezer_v1 = u8() != 0;
+  for (bool* flag : {&value.has_endpoint, &value.has_peak_file, &value.has_freeze_file, &value.freezer_v1,
+                     &value.has_cpu_file, &value.cpu_v2}) {
+    *flag = u8() != 0;
+  }
   return value;
 }
 
 Capabilities Decoder::capabilities() {
   Capabilities value;
-  for (bool* flag :
-       {&value.namespaces, &value.seccomp, &value.memory_limit, &value.pids_limit, &value.cpu_limit, &value.freezer}) {
+  for (bool* flag : {&value.namespaces, &value.seccomp, &value.memory_limit, &value.pids_limit, &value.cpu_limit,
+                     &value.freezer, &value.internet}) {
     *flag = u8() != 0;
   }
+  value.internet_hint = text();
   value.cgroup_mode = text();
   const std::uint32_t lines = count(4);
   for (std::uint32_t i = 0; i < lines && !failed_; ++i) value.missing.push_back(text());

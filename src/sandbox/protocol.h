@@ -52,13 +52,16 @@ struct Header {
 /// How something went: no error, or why not.
 using Outcome = std::optional<Error>;
 
-/// Descriptors in this order: Runtime API listener, endpoint listener, then those said to be there.
+/// Descriptors in this order: Runtime API listener, then those said to be there.
 struct CreatedReply {
   std::uint16_t runtime_api_port = 0;
   std::uint16_t endpoint_port = 0;
+  bool has_endpoint = false;     ///< its listener
   bool has_peak_file = false;    ///< memory high-water mark, text, to be read with pread
   bool has_freeze_file = false;  ///< written "1"/"0" or "FROZEN"/"THAWED"
   bool freezer_v1 = false;
+  bool has_cpu_file = false;  ///< written cpu_limit_text()
+  bool cpu_v2 = false;
 };
 
 /// Appends values to a packet.

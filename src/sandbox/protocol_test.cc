@@ -19,7 +19,7 @@ TEST(Protocol, ASpecArrivesAsItWasSent) {
   spec.tmp_bytes = 512;
   spec.pids_max = 7;
   spec.cpu_millis = 1500;
-  spec.network = NetworkPolicy::kHost;
+  spec.network = NetworkPolicy::kInternet;
   spec.runtime_api_port = 65535;
   spec.endpoint_port = 1;
   Encoder encoder({Op::kCreate, 1234567890123, 7});
@@ -40,7 +40,7 @@ TEST(Protocol, ASpecArrivesAsItWasSent) {
   EXPECT_EQ(got.tmp_bytes, spec.tmp_bytes);
   EXPECT_EQ(got.pids_max, spec.pids_max);
   EXPECT_EQ(got.cpu_millis, spec.cpu_millis);
-  EXPECT_EQ(got.network, NetworkPolicy::kHost);
+  EXPECT_EQ(got.network, NetworkPolicy::kInternet);
   EXPECT_EQ(got.runtime_api_port, 65535);
   EXPECT_EQ(got.endpoint_port, 1);
 }

@@ -12,6 +12,7 @@
 #include <charconv>
 
 #include "sandbox/keeper.h"
+#include "sandbox/network.h"
 
 namespace lambdad::sandbox {
 
@@ -54,6 +55,9 @@ constexpr const char* kMaskedProcFiles[] = {"kcore",      "keys",          "key-
                                             "kpagecount", "kpageflags",    "kpagecgroup"};
 constexpr const char* kMaskedProcDirectories[] = {"acpi", "scsi", "asound", "driver"};
 constexpr const char* kReadOnlyProcDirectories[] = {"sys", "bus", "fs", "irq", "tty"};
+
+// As ext4 does by default. Files in a tmpfs are kernel memory, empty ones too.
+constexpr std::uint64_t kTmpBytesPerFile = 16 * 1024;
 
 std::string etc_passwd() {
   return fmt::format(
@@ -266,6 +270,8 @@ Result<RootTemplate> RootTemplate::make(const std::string& directory) {
                                    {"resolv.conf", ""}}) {
     LD_TRY_VOID(write_file(etc + "/" + name, text));
   }
+  // Shown in place of the empty one where there is a name server.
+  LD_TRY_VOID(write_file(directory + "/resolv.conf", fmt::format("nameserver {}\n", kSandboxNameServer)));
   for (const char* name : {"localtime", "os-release"}) {
     // Links into /usr on every distribution; a copied file would be shown as one of the shared ones.
     char link[PATH_MAX];
@@ -332,9 +338,8 @@ Result<RootPlan> RootTemplate::plan(const SandboxSpec& spec) {
   }
   LD_TRY_VOID(add(directory_ + "/etc", "/etc", kProtected));
   LD_TRY_VOID(add(directory_ + "/dev", "/dev", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
-  if (spec.network == NetworkPolicy::kHost) {
-    LD_TRY_VOID(add("/etc/hosts", "/etc/hosts", kProtected));
-    if (::access("/etc/resolv.conf", F_OK) == 0) LD_TRY_VOID(add("/etc/resolv.conf", "/etc/resolv.conf", kProtected));
+  if (spec.network == NetworkPolicy::kInternet) {
+    LD_TRY_VOID(add(directory_ + "/resolv.conf", "/etc/resolv.conf", kProtected));
   }
   std::vector<ReadOnlyMount> mounts = spec.mounts;
   std::sort(mounts.begin(), mounts.end(), [](const auto& a, const auto& b) { return a.target < b.target; });
@@ -378,7 +383,9 @@ Result<void> build_root(const RootPlan& plan) {
   }
   for (const char* path : {"/var/task", "/opt", "/tmp"}) LD_TRY_VOID(make_mount_point(root.get(), path, true));
   // Before the mounts, so that one may lie below it: an interpreter somebody unpacked in /tmp.
-  const std::string tmp_options = fmt::format("mode=1777,size={}", std::max<std::uint64_t>(plan.tmp_bytes, 4096));
+  const std::string tmp_options =
+      fmt::format("mode=1777,size={},nr_inodes={}", std::max<std::uint64_t>(plan.tmp_bytes, 4096),
+                  std::max<std::uint64_t>(plan.tmp_bytes / kTmpBytesPerFile, 1024));
   LD_TRY_VOID(step(::mount("tmpfs", "tmp", "tmpfs", MS_NOSUID | MS_NODEV, tmp_options.c_str()), "making /tmp"));
   for (const PlannedMount& mount : plan.mounts) {
     LD_TRY(UniqueFd place, make_mount_point(root.get(), mount.target, mount.directory));

@@ -12,6 +12,7 @@
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/asio/redirect_error.hpp>
 
+#include "sandbox/cgroups.h"
 #include "sandbox/keeper.h"
 #include "sandbox/protocol.h"
 
@@ -44,7 +45,9 @@ struct BoxState {
   bool gone = false;  // nothing of it is left, or the keeper is
   bool destroy_requested = false;
   CreatedReply reply;
-  UniqueFd runtime_api, endpoint, peak_file, freeze_file;
+  UniqueFd runtime_api, endpoint, peak_file, freeze_file, cpu_file;
+  std::uint32_t cpu_millis = 0;
+  std::uint64_t memory_bytes = 0;
   std::uint64_t last_run = 0;
   std::shared_ptr<RunState> run;  // the latest
 };
@@ -171,15 +174,15 @@ struct SandboxFactory::Impl : std::enable_shared_from_this<SandboxFactory::Impl>
         Outcome outcome = message.outcome();
         if (!outcome) {
           box.reply = message.created();
-          std::size_t expected = 2u + (box.reply.has_peak_file ? 1 : 0) + (box.reply.has_freeze_file ? 1 : 0);
-          if (!message.finish() || packet.descriptors.size() != expected) {
+          std::vector<UniqueFd*> handed{&box.runtime_api};
+          if (box.reply.has_endpoint) handed.push_back(&box.endpoint);
+          if (box.reply.has_peak_file) handed.push_back(&box.peak_file);
+          if (box.reply.has_freeze_file) handed.push_back(&box.freeze_file);
+          if (box.reply.has_cpu_file) handed.push_back(&box.cpu_file);
+          if (!message.finish() || packet.descriptors.size() != handed.size()) {
             outcome = Error{Errc::kCorrupt, "the keeper's answer cannot be read"};
           } else {
-            auto next = packet.descriptors.begin();
-            box.runtime_api = std::move(*next++);
-            box.endpoint = std::move(*next++);
-            if (box.reply.has_peak_file) box.peak_file = std::move(*next++);
-            if (box.reply.has_freeze_file) box.freeze_file = std::move(*next++);
+            for (std::size_t i = 0; i < handed.size(); ++i) *handed[i] = std::move(packet.descriptors[i]);
           }
         }
         if (!box.created) box.created = std::move(outcome);
@@ -304,11 +307,20 @@ class KeptSandbox final : public Sandbox {
   void freeze() override { write_freezer(true); }
   void thaw() override { write_freezer(false); }
 
+  void set_cpu_phase(CpuPhase phase) override {
+    if (!box_->cpu_file || phase == cpu_phase_) return;
+    cpu_phase_ = phase;
+    const std::string text = cpu_limit_text(box_->reply.cpu_v2, phase, box_->cpu_millis);
+    // Fails only when the sandbox has just ended.
+    (void)!::pwrite(box_->cpu_file.get(), text.data(), text.size(), 0);
+  }
+
   std::uint64_t memory_peak_bytes() const override {
     if (!box_->peak_file) return 0;
     char text[32] = {};
     if (::pread(box_->peak_file.get(), text, sizeof text - 1, 0) <= 0) return 0;
-    return std::strtoull(text, nullptr, 10);
+    const std::uint64_t peak = std::strtoull(text, nullptr, 10);
+    return box_->memory_bytes > 0 ? std::min(peak, box_->memory_bytes) : peak;
   }
 
   Async<void> destroy() override { return destroy_box(impl_, box_); }
@@ -362,6 +374,7 @@ class KeptSandbox final : public Sandbox {
 
   std::shared_ptr<Impl> impl_;
   std::shared_ptr<BoxState> box_;
+  CpuPhase cpu_phase_ = CpuPhase::kInit;
 };
 
 }  // namespace
@@ -393,6 +406,8 @@ Async<Result<std::unique_ptr<Sandbox>>> SandboxFactory::create(SandboxSpec spec)
   auto impl = impl_;
   if (impl->ended || impl->stopping) co_return fail(Errc::kUnavailable, "the keeper of sandboxes has ended");
   auto box = std::make_shared<BoxState>(impl->loop, ++impl->last_box, spec.name);
+  box->cpu_millis = spec.cpu_millis;
+  box->memory_bytes = spec.memory_bytes;
   Encoder message({Op::kCreate, box->number, 0});
   message.spec(spec);
   if (message.bytes().size() > kPacketBytesMax) co_return fail(Errc::kTooLarge, "too many mounts for a sandbox");

@@ -20,9 +20,12 @@ enum class Isolation {
   kNamespaces,  ///< user, mount, pid, ipc, uts, net namespaces; read-only root; seccomp; cgroup limits where possible
 };
 
+/// What a function reaches over the network, besides its Runtime API. With kNamespaces every sandbox has a network
+/// namespace of its own; kProcess cannot hold anybody to it.
 enum class NetworkPolicy {
-  kEndpointOnly,  ///< loopback with the Runtime API and the AWS endpoint, nothing else
-  kHost,          ///< the host's network (outbound internet); the planted sockets move to Unix-free loopback ports
+  kNone,          ///< nothing
+  kEndpointOnly,  ///< the AWS endpoint
+  kInternet,  ///< the AWS endpoint, and other machines through a slirp4netns process; never this host: see outbound.h
 };
 
 /// A directory of the host shown read-only inside.
@@ -41,10 +44,10 @@ struct SandboxSpec {
   std::string name;                   ///< for logs: [a-z0-9-], at most 100, unique
   std::vector<ReadOnlyMount> mounts;  ///< /var/task, /var/runtime, /opt, interpreter prefixes
   std::vector<LinkInside> links;
-  std::uint64_t memory_bytes = 0;  ///< cgroup limit; /tmp comes on top
-  std::uint64_t tmp_bytes = 0;     ///< size of /tmp
+  std::uint64_t memory_bytes = 0;  ///< 0: unlimited. What /tmp holds does not count
+  std::uint64_t tmp_bytes = 0;     ///< size of /tmp; one file per 16 KiB
   std::uint32_t pids_max = 1024;
-  std::uint32_t cpu_millis = 0;  ///< share of one CPU in 1/1000; 0: unlimited
+  std::uint32_t cpu_millis = 0;  ///< share of one CPU in 1/1000, held to from CpuPhase::kInvoke on; 0: unlimited
   NetworkPolicy network = NetworkPolicy::kEndpointOnly;
   std::uint16_t runtime_api_port = 9001;  ///< on 127.0.0.1 inside
   std::uint16_t endpoint_port = 4566;     ///< on 127.0.0.1 inside
@@ -59,8 +62,12 @@ struct ProcessSpec {
 struct ProcessExit {
   int exit_code = 0;  ///< valid when signal == 0
   int signal = 0;
-  bool out_of_memory = false;  ///< the cgroup's OOM killer ended it
+  bool out_of_memory = false;  ///< ended because the sandbox used more than `memory_bytes`
 };
+
+/// AWS lets Init use whole CPUs and holds invocations to the share of the memory size.
+/// Source: Lambda Developer Guide, "Configure Lambda function memory": 1,769 MB are one vCPU.
+enum class CpuPhase { kInit, kInvoke };
 
 /// One program running in a sandbox. Destroying it kills it and everything it started.
 /// Threading: the loop only.
@@ -85,6 +92,7 @@ class Sandbox {
   virtual ~Sandbox() = default;
   /// Listening sockets inside. Each once; the Runtime API and the AWS endpoint are served on them by the daemon.
   virtual UniqueFd take_runtime_api_listener() = 0;
+  /// Invalid with NetworkPolicy::kNone.
   virtual UniqueFd take_endpoint_listener() = 0;
   /// "127.0.0.1:9001" as seen from inside.
   virtual std::string runtime_api_address() const = 0;
@@ -94,7 +102,10 @@ class Sandbox {
   /// Stops and resumes all processes between invocations; no-op where the host cannot.
   virtual void freeze() = 0;
   virtual void thaw() = 0;
-  /// High-water mark of memory since the last reset; 0 when the host cannot say.
+  /// Whether the CPU share holds; a new sandbox is in kInit. No-op where the host cannot.
+  virtual void set_cpu_phase(CpuPhase phase) = 0;
+  /// High-water mark of memory, what /tmp holds included, but never more than `memory_bytes`; 0 when the host cannot
+  /// say.
   virtual std::uint64_t memory_peak_bytes() const = 0;
   /// Removes the sandbox and waits until nothing of it is left.
   virtual Async<void> destroy() = 0;
@@ -108,6 +119,8 @@ struct Capabilities {
   bool pids_limit = false;
   bool cpu_limit = false;
   bool freezer = false;
+  bool internet = false;             ///< NetworkPolicy::kInternet can be had
+  std::string internet_hint;         ///< what to do when not
   std::string cgroup_mode;           ///< "v1", "v2", "hybrid", "none"
   std::vector<std::string> missing;  ///< in words, with what to do
 };

@@ -1,8 +1,8 @@
-/// The system calls a function may not make.
+/// The system calls a function may make.
 ///
-/// A deny list: what a function needs changes with every runtime, what attacks the kernel's seldom-used parts is known.
-/// Denied calls fail with EPERM, those for which libraries have a fallback with ENOSYS (clone3: libc then uses clone,
-/// whose flags a filter can see; io_uring: libuv then uses threads). A call of another architecture (i386, x32) kills.
+/// An allow list: what is not on it, and what kernels learn after it was written, fails with ENOSYS. What programs ask
+/// for and understand a no to (mount, ptrace, bpf...) fails with EPERM. clone3 and io_uring fail with ENOSYS: libc then
+/// uses clone, whose flags a filter can see, and libuv uses threads. A call of another architecture (i386, x32) kills.
 /// Socket families other than unix, inet, inet6 and netlink fail with EAFNOSUPPORT: vsock is not part of a network
 /// namespace, the others are surface without use.
 #pragma once

@@ -104,9 +104,13 @@ atexit.register(stop_all)
 class Daemon:
     """A lambdad of its own on a free port with its data in a temporary directory. close() leaves nothing behind."""
 
-    def __init__(self, *options, ephemeral=False):
+    def __init__(self, *options, ephemeral=False, prefix=(), owner=None):
+        """`prefix`: a command that runs the daemon, as user `owner`."""
         self.directory = Path(tempfile.mkdtemp(prefix="lambdad-test-"))
         self.directory.chmod(0o755)
+        self.prefix = list(prefix)
+        if owner is not None:
+            os.chown(self.directory, owner, owner)
         self.data = self.directory / "data"
         self.options = list(options) + (["--ephemeral"] if ephemeral else ["--data", str(self.data)])
         self.log_path = self.directory / "log"
@@ -120,7 +124,7 @@ class Daemon:
         out.write_bytes(b"")
         with open(out, "wb") as stdout, open(self.log_path, "ab") as stderr:
             self.process = subprocess.Popen(
-                [LAMBDAD, "serve", "--listen", "127.0.0.1:0", *self.options],
+                [*self.prefix, LAMBDAD, "serve", "--listen", "127.0.0.1:0", *self.options],
                 stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=CLEAN_ENVIRONMENT, start_new_session=True)
 
         def ready():

@@ -20,7 +20,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void say(const char* what, long result) { printf("%s %s\n", what, result >= 0 ? "0" : strerrorname_np(errno)); }
@@ -121,6 +124,60 @@ static void connects(char** ports) {
   say("outside", connect(fd, (struct sockaddr*)&outside, sizeof outside));
 }
 
+static void connect_to(const char* where, const char* device) {
+  char host[64], label[128];
+  const char* colon = strrchr(where, ':');
+  snprintf(host, sizeof host, "%.*s", (int)(colon - where), where);
+  snprintf(label, sizeof label, "%s%s%s", where, device ? " by " : "", device ? device : "");
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)atoi(colon + 1))};
+  inet_pton(AF_INET, host, &address.sin_addr);
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  struct timeval limit = {.tv_sec = 2};
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  if (device && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) != 0)
+    say(label, -1);
+  else
+    say(label, connect(fd, (struct sockaddr*)&address, sizeof address));
+  close(fd);
+}
+
+// Each argument is ADDRESS:PORT: can it be connected to, as the routes say and past them?
+static void reaches(char** places) {
+  for (; *places; ++places) {
+    connect_to(*places, 0);
+    connect_to(*places, "tap0");
+  }
+}
+
+// Asks the name server of /etc/resolv.conf; prints whether anybody answered.
+static void resolves(const char* name_server) {
+  static const unsigned char query[] =
+      "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01"
+      "a\x04"
+      "test\x00\x00\x01\x00\x01";
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(53)};
+  inet_pton(AF_INET, name_server, &address.sin_addr);
+  int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  struct timeval limit = {.tv_sec = 5};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  char answer[512];
+  if (connect(fd, (struct sockaddr*)&address, sizeof address) == 0 && send(fd, query, sizeof query - 1, 0) > 0)
+    say("answer", recv(fd, answer, sizeof answer, 0));
+  else
+    say("query", -1);
+}
+
+// Each argument is the name of an abstract unix socket.
+static void abstracts(char** names) {
+  for (; *names; ++names) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "%s", *names);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    say(*names, connect(fd, (struct sockaddr*)&address, (socklen_t)(sizeof(sa_family_t) + 1 + strlen(*names))));
+    close(fd);
+  }
+}
+
 static void descriptors(void) {
   DIR* directory = opendir("/proc/self/fd");
   struct dirent* entry;
@@ -152,6 +209,32 @@ static void fill(void) {
     total += size;
   }
   printf("%ld %s\n", total >> 20, strerrorname_np(errno));
+}
+
+// Makes empty files in /tmp until it cannot; prints how many and why.
+static void floods(void) {
+  int count = 0;
+  for (;; ++count) {
+    char name[32];
+    snprintf(name, sizeof name, "/tmp/f%d", count);
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    if (fd < 0) break;
+    close(fd);
+  }
+  printf("%d %s\n", count, strerrorname_np(errno));
+}
+
+static double seconds_of(clockid_t clock) {
+  struct timespec now;
+  clock_gettime(clock, &now);
+  return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+// Spins for that long; prints the share of one CPU it got, in percent.
+static void spins(double seconds) {
+  const double wall = seconds_of(CLOCK_MONOTONIC), cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+  while (seconds_of(CLOCK_MONOTONIC) < wall + seconds) continue;
+  printf("%.0f\n", 100 * (seconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu) / (seconds_of(CLOCK_MONOTONIC) - wall));
 }
 
 // Forks sleeping children until it cannot.
@@ -201,6 +284,19 @@ int main(int argc, char** argv, char** envp) {
     forks();
   else if (!strcmp(what, "memory"))
     memory(atol(argv[2]));
+  else if (!strcmp(what, "holds")) {
+    memory(atol(argv[2]));
+    usleep(1000 * (unsigned)atoi(argv[3]));
+  } else if (!strcmp(what, "floods"))
+    floods();
+  else if (!strcmp(what, "spins"))
+    spins(atof(argv[2]));
+  else if (!strcmp(what, "reaches"))
+    reaches(argv + 2);
+  else if (!strcmp(what, "resolves"))
+    resolves(argv[2]);
+  else if (!strcmp(what, "abstracts"))
+    abstracts(argv + 2);
   else if (!strcmp(what, "env"))
     for (; *envp; ++envp) printf("%s\n", *envp);
   else if (!strcmp(what, "exit"))
