@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/time.h"
+#include "system/async.h"
 
 namespace lambdad::aws {
 
@@ -28,6 +30,14 @@ struct Answer {
 
 Outcome<void> decode_input(json::Value&& document, std::string& payload, Unit& out);
 Answer encode_output(Unit&& value);
+
+/// One event of an output stream, as the operation's model names it.
+struct Event {
+  std::string_view name;
+  Answer body;
+};
+/// The next event; nullopt at the end; an error breaks the connection off.
+using EventSource = std::function<Async<Result<std::optional<Event>>>()>;
 
 namespace codec {
 

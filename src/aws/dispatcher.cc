@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "aws/constraints.h"
+#include "aws/event_stream.h"
 #include "aws/protocol.h"
 #include "aws/router.h"
 #include "aws/sigv4.h"
@@ -174,6 +175,7 @@ Async<http::Response> Dispatcher::handle(http::Request request) {
         error = std::move(answer.error());
       } else {
         response = encode_answer(route, std::move(*answer), context.request_id);
+        if (context.events) stream_events(*route.operation, std::move(context.events), response);
         if (context.response_status != 0) response.status = context.response_status;
       }
     }
@@ -211,7 +213,10 @@ Async<Outcome<json::Value>> Dispatcher::call(RequestContext context, std::string
   if (model == nullptr) {
     co_return std::unexpected(unknown_operation(fmt::format("{} has no operation {}.", service, operation)));
   }
-  if (impl.handler_of(*model) == nullptr) co_return std::unexpected(not_served(service, operation));
+  // An event stream has no place in a document.
+  if (impl.handler_of(*model) == nullptr || !model->events.empty()) {
+    co_return std::unexpected(not_served(service, operation));
+  }
 
   context.service = std::move(service);
   context.operation = std::move(operation);

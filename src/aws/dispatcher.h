@@ -30,6 +30,7 @@ struct RequestContext {
   WallTime received;
   http::Headers headers;           ///< of the request
   http::Headers response_headers;  ///< set by handlers: X-Amz-Function-Error, ...
+  EventSource events;              ///< set by handlers of operations whose output is an event stream
   int response_status = 0;         ///< set by handlers to override the model's success status; 0: as the model says
 };
 

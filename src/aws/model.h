@@ -68,6 +68,12 @@ struct ShapeModel {
   TimestampFormat timestamp_format = TimestampFormat::kUnix;
 };
 
+/// One kind of event in an output stream: its name and its shape.
+struct EventModel {
+  std::string_view name;  ///< ":event-type"
+  const ShapeModel* shape = nullptr;
+};
+
 struct OperationModel {
   std::string_view name;
   std::string_view http_method = "POST";
@@ -75,7 +81,8 @@ struct OperationModel {
   int success_status = 200;
   const ShapeModel* input = nullptr;  ///< null: no members
   const ShapeModel* output = nullptr;
-  std::string_view result_wrapper;  ///< query protocol: "SendMessageResult"
+  std::span<const EventModel> events;  ///< of the output's event stream; empty: the output is none
+  std::string_view result_wrapper;     ///< query protocol: "SendMessageResult"
   /// Members that are published and not served, as paths: "Code.S3Bucket". A request that carries one is refused by
   /// name; null, false, "", [] and {} (and objects of only such values) carry nothing.
   std::span<const std::string_view> refused_members;

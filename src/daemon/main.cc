@@ -113,6 +113,10 @@ int main(int argc, char** argv) {
                   "Let functions use whole CPUs instead of the share of their memory size (1,769 MB: one CPU)");
   serve->add_flag("--require-isolation", options.require_isolation,
                   "Refuse to start when this host cannot enforce every limit");
+  serve->add_option("--url-domain", options.url_domain, "Domain under which function URLs are shown")
+      ->capture_default_str();
+  serve->add_flag("--aws-stream-pace", options.aws_stream_pace,
+                  "Slow streamed responses down as AWS does: 6 MiB at once, then 2 MiB/s");
   serve->add_option("--allow-host", options.allowed_hosts,
                     "Further Host name under which lambdad's own pages answer; may be repeated");
 

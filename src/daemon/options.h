@@ -27,6 +27,8 @@ struct ServeOptions {
   std::map<std::string, std::string> runtimes;  ///< runtime identifier -> interpreter
   std::string runtimes_directory;               ///< bootstraps and SDKs; found beside the program when empty
   std::vector<std::string> allowed_hosts;
+  std::string url_domain = "localhost";  ///< under which function URLs are shown
+  bool aws_stream_pace = false;          ///< streamed responses as slow as AWS sends them
 };
 
 /// Runs the daemon until SIGINT or SIGTERM. Returns the exit status: 0 after a graceful stop, 1 when it could not

@@ -18,6 +18,7 @@
 #include "package/package_store.h"
 #include "scheduler/concurrency.h"
 #include "scheduler/scheduler.h"
+#include "services/function_urls/function_url_service.h"
 #include "services/iam/iam_service.h"
 #include "services/lambda/lambda_service.h"
 #include "services/logs/logs_service.h"
@@ -145,6 +146,7 @@ struct Daemon::Parts {
   std::unique_ptr<iam::IamService> iam;
   std::unique_ptr<sts::StsService> sts;
   std::unique_ptr<event_sources::MappingService> mappings;
+  std::unique_ptr<function_urls::FunctionUrlService> function_urls;
 
   std::unique_ptr<frontdoor::FrontDoor> front_door;
   std::unique_ptr<http::Server> server;
@@ -204,12 +206,14 @@ Result<void> Daemon::connect() {
       [&p](ports::FunctionVersionPtr function) { return p.make_environment(std::move(function)); });
   p.invoker =
       std::make_unique<invoke::Invoker>(p.system, p.log, p.metrics, p.lambda->catalog(), p.ledger, *p.scheduler);
+  if (p.options.aws_stream_pace) p.invoker->set_stream_pace(invoke::kAwsStreamPace);
   LD_TRY(auto events, invoke::EventStore::open(p.loop, p.options.data + "/async.db", p.durability()));
   p.async_plane =
       std::make_unique<invoke::AsyncPlane>(p.system, p.log, p.metrics, std::move(events), *p.invoker,
                                            p.lambda->catalog(), p.sqs->target(), invoke::AsyncPlane::Limits{});
   p.invoker->set_enqueue([&p](ports::InvocationRequest request) { return p.async_plane->accept(std::move(request)); });
   p.lambda->set_invoker(*p.invoker);
+  p.lambda->set_stream_invoker(*p.invoker);
   p.lambda->catalog().on_change([&p](const ports::FunctionRef& function) {
     auto current = p.lambda->catalog().resolve(function);
     p.scheduler->retire_others(function, current ? (*current)->snapshot_id : "");
@@ -232,6 +236,17 @@ Result<void> Daemon::connect() {
   p.mappings->add_source(std::make_unique<event_sources::SqsSource>(p.mappings->context()));
   p.mappings->register_operations(p.dispatcher);
 
+  p.function_urls = std::make_unique<function_urls::FunctionUrlService>(
+      p.system, p.log, p.metrics,
+      function_urls::FunctionUrlService::Options{
+          .data_directory = p.options.data,
+          .durability = p.durability(),
+          .account_of = [&p](const std::string& key) { return p.sts->account_of(key); },
+          .default_account = p.options.account,
+          .domain = p.options.url_domain},
+      p.lambda->catalog(), *p.invoker, *p.invoker);
+  p.function_urls->register_operations(p.dispatcher);
+
   p.front_door = std::make_unique<frontdoor::FrontDoor>(
       p.system, p.clock, p.dispatcher, p.metrics,
       frontdoor::FrontDoor::Options{
@@ -246,7 +261,9 @@ Result<void> Daemon::connect() {
                                                      json::serialize(json::Value(std::move(document))));
                 if (!written) p.log.error("clock_not_stored", {{"reason", written.error().detail}});
               },
-          .code_download = [&p](http::Request request) { return p.lambda->code_download(std::move(request)); }});
+          .code_download = [&p](http::Request request) { return p.lambda->code_download(std::move(request)); },
+          .is_function_url = function_urls::FunctionUrlService::is_url_host,
+          .function_url = [&p](http::Request request) { return p.function_urls->handle(std::move(request)); }});
   auto commits = [](const store::Database& database) {
     return [&database] { return database.healthy() ? std::string() : std::string("the store cannot commit"); };
   };
@@ -256,6 +273,9 @@ Result<void> Daemon::connect() {
       "sqs", [&p] { return p.sqs->healthy() ? std::string() : std::string("the store cannot commit"); });
   p.front_door->add_health_check(
       "logs", [&p] { return p.logs->healthy() ? std::string() : std::string("the store cannot commit"); });
+  p.front_door->add_health_check("function_urls", [&p] {
+    return p.function_urls->healthy() ? std::string() : std::string("the store cannot commit");
+  });
   p.front_door->add_health_check(
       "async", [&p] { return p.async_plane->healthy() ? std::string() : std::string("the store cannot commit"); });
 
@@ -270,6 +290,7 @@ Async<Result<void>> Daemon::start() {
   if (p.options.require_isolation) LD_CO_TRY_VOID(co_await p.look_at_isolation());
   LD_CO_TRY_VOID(co_await p.iam->start());
   LD_CO_TRY_VOID(co_await p.lambda->start());
+  LD_CO_TRY_VOID(co_await p.function_urls->start());
   // Functions may call back as soon as they run: listen before unfinished events are taken up.
   LD_CO_TRY_VOID(p.server->listen(p.options.listen));
   p.api_caller.set_base_url("http://" + p.server->address());
@@ -322,6 +343,8 @@ Async<void> Daemon::stop(Duration grace) {
   if (p.mappings) co_await p.mappings->stop();
   if (p.async_plane) co_await p.async_plane->stop();
   if (p.scheduler) co_await p.scheduler->stop();
+  if (p.invoker) co_await p.invoker->stop();
+  if (p.function_urls) co_await p.function_urls->stop();
   if (p.lambda) co_await p.lambda->stop();
   co_await p.packages.stop();
   if (p.sqs) co_await p.sqs->stop();

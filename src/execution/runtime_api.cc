@@ -1,5 +1,8 @@
 #include "execution/runtime_api.h"
 
+#include <algorithm>
+#include <charconv>
+
 #include "base/encoding.h"
 #include "base/json.h"
 
@@ -8,6 +11,7 @@ namespace lambdad::execution {
 namespace {
 
 constexpr std::string_view kBase = "/2018-06-01/runtime/";
+constexpr std::string_view kResponseMode = "Lambda-Runtime-Function-Response-Mode";
 
 http::Response api_error(int status, std::string_view type, std::string_view message) {
   json::Object body;
@@ -17,6 +21,23 @@ http::Response api_error(int status, std::string_view type, std::string_view mes
 }
 
 http::Response accepted() { return http::Response::json(202, "{\"status\":\"OK\"}\n"); }
+
+http::Response invalid_request_id() { return api_error(400, "InvalidRequestID", "Invalid request ID"); }
+
+http::Response too_large_response(std::size_t limit) {
+  return api_error(413, "RequestEntityTooLarge",
+                   fmt::format("Exceeded maximum allowed payload size ({} bytes).", limit));
+}
+
+RuntimeApi::Answer too_large_answer(std::size_t limit) {
+  return {.is_error = true,
+          .too_large = true,
+          .payload = fmt::format(
+              R"({{"errorMessage":"Response payload size exceeded maximum allowed payload size ({} bytes).",)"
+              R"("errorType":"Function.ResponseSizeTooLarge"}})",
+              limit),
+          .error_type = "Function.ResponseSizeTooLarge"};
+}
 
 http::Response invalid_transition(std::string_view from, std::string_view to) {
   return api_error(
@@ -37,6 +58,16 @@ std::string_view name_of(RuntimeApi::State state) {
 }
 
 }  // namespace
+
+std::string shown_error_type(std::string_view reported) {
+  const std::size_t dot = reported.find('.');
+  const std::string_view origin = reported.substr(0, dot);
+  const std::string_view name = dot == std::string_view::npos ? std::string_view() : reported.substr(dot + 1);
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const bool known = (origin == "Runtime" || origin == "Function" || origin == "Sandbox" || origin == "Extension") &&
+                     name.size() >= 2 && name[0] >= 'A' && name[0] <= 'Z' && std::ranges::all_of(name, is_letter);
+  return known ? std::string(reported) : "Function.Unknown";
+}
 
 RuntimeApi::RuntimeApi(Loop& loop) : offered_(loop), changed_(loop) {}
 
@@ -67,7 +98,12 @@ Async<http::Response> RuntimeApi::handle(http::Request request) {
     const std::size_t slash = path.find('/');
     const std::string id(path.substr(0, slash));
     const std::string action(slash == std::string_view::npos ? std::string_view{} : path.substr(slash + 1));
-    if (action == "response") co_return respond(std::move(request), id);
+    if (action == "response") {
+      const auto mode = request.headers.get(kResponseMode);
+      if (!mode && !request.body_stream) co_return respond(std::move(request), id);
+      if (mode && !equals_ignoring_case(*mode, "streaming")) co_return invalid_response_mode(id);
+      co_return co_await respond_by_pieces(std::move(request), id, mode.has_value());
+    }
     if (action == "error") co_return error(std::move(request), id);
   }
   co_return api_error(404, "NotFound", "no such resource in the Runtime API");
@@ -101,58 +137,137 @@ Async<http::Response> RuntimeApi::next() {
   co_return response;
 }
 
-http::Response RuntimeApi::respond(http::Request request, std::string_view request_id) {
-  if (!current_ || state_ != State::kRunning || answered_ || current_->request_id != request_id) {
-    return api_error(400, "InvalidRequestID", "Invalid request ID");
+bool RuntimeApi::wants_arriving_body(const http::Request& head) {
+  if (!head.target.ends_with("/response")) return false;
+  for (const http::Header& field : head.headers) {
+    switch (field.name.size()) {
+      case kResponseMode.size():
+        if (equals_ignoring_case(field.name, kResponseMode)) return true;
+        break;
+      case std::string_view("Transfer-Encoding").size():
+        if (equals_ignoring_case(field.name, "Transfer-Encoding")) return true;
+        break;
+      case std::string_view("Content-Length").size():
+        if (equals_ignoring_case(field.name, "Content-Length")) {
+          std::size_t length = 0;
+          const char* end = field.value.data() + field.value.size();
+          const auto [stop, error] = std::from_chars(field.value.data(), end, length);
+          if (error != std::errc() || stop != end || length > kResponseBytesMax) return true;
+        }
+        break;
+      default: break;
+    }
   }
-  if (const auto mode = request.headers.get("Lambda-Runtime-Function-Response-Mode");
-      mode && !equals_ignoring_case(*mode, "streaming")) {
-    return api_error(400, "InvalidFunctionResponseMode", "Invalid function response mode: only streaming is known");
-  }
-  Answer answer;
-  http::Response response = accepted();
-  // A streamed response that failed half-way says so in its trailers; a buffered caller sees the error.
-  const auto trailer_type = request.trailers.get("Lambda-Runtime-Function-Error-Type");
-  if (request.body.size() > kResponseBytesMax) {
-    answer.is_error = true;
-    answer.too_large = true;
-    answer.error_type = "Function.ResponseSizeTooLarge";
-    answer.payload =
-        fmt::format(R"({{"errorMessage":"Response payload size exceeded maximum allowed payload size ({} bytes).",)"
-                    R"("errorType":"Function.ResponseSizeTooLarge"}})",
-                    kResponseBytesMax);
-    response = api_error(413, "RequestEntityTooLarge",
-                         fmt::format("Exceeded maximum allowed payload size ({} bytes).", kResponseBytesMax));
-  } else if (trailer_type && !trailer_type->empty()) {
-    answer.is_error = true;
-    answer.error_type = std::string(*trailer_type);
-    const auto body = request.trailers.get("Lambda-Runtime-Function-Error-Body");
-    answer.payload = body ? base64_decode(*body).value_or("") : "";
-    if (answer.payload.empty()) answer.payload = std::move(request.body);
-  } else {
-    answer.payload = std::move(request.body);
-  }
+  return false;
+}
+
+bool RuntimeApi::can_answer(std::string_view request_id) const {
+  return current_ && state_ == State::kRunning && !answered_ && !answering_ && current_->request_id == request_id;
+}
+
+void RuntimeApi::finish(Answer answer) {
   answer_ = std::move(answer);
   answered_ = true;
+  answering_ = false;
   current_.reset();
   set_state(State::kResponded);
-  return response;
+}
+
+http::Response RuntimeApi::respond(http::Request request, std::string_view request_id) {
+  if (!can_answer(request_id)) return invalid_request_id();
+  if (request.body.size() > kResponseBytesMax) {
+    finish(too_large_answer(kResponseBytesMax));
+    return too_large_response(kResponseBytesMax);
+  }
+  finish(Answer{.payload = std::move(request.body)});
+  return accepted();
+}
+
+http::Response RuntimeApi::invalid_response_mode(std::string_view request_id) {
+  if (!can_answer(request_id)) return invalid_request_id();
+  finish(Answer{
+      .is_error = true,
+      .payload = R"({"errorType":"Runtime.InvalidResponseModeHeader","errorMessage":"Invalid function response mode"})",
+      .error_type = "Runtime.InvalidResponseModeHeader"});
+  return api_error(400, "InvalidFunctionResponseMode", "Invalid function response mode: only streaming is known");
+}
+
+Async<http::Response> RuntimeApi::respond_by_pieces(http::Request request, std::string request_id, bool streamed) {
+  if (!can_answer(request_id)) co_return invalid_request_id();
+  Answer answer;
+  if (streamed) answer.content_type = request.headers.get_or("Content-Type", "");
+  const auto sink = streamed ? current_->sink : nullptr;
+  const std::size_t limit = sink ? ports::kStreamedResponseBytesMax : kResponseBytesMax;
+  if (sink) sink->begin({.content_type = answer.content_type, .executed_version = current_->executed_version});
+  answering_ = true;
+  const std::uint64_t arrival = ++arrival_;
+
+  http::Headers trailers = std::move(request.trailers);
+  std::string piece = std::move(request.body);
+  std::size_t total = 0;
+  for (;;) {
+    const std::size_t room = limit - total;
+    const bool too_large = piece.size() > room;
+    if (too_large) piece.resize(room);
+    total += piece.size();
+    if (sink) {
+      if (!piece.empty()) co_await sink->write(std::move(piece));
+      if (arrival != arrival_) co_return invalid_request_id();
+    } else if (answer.payload.empty()) {
+      answer.payload = std::move(piece);
+    } else {
+      answer.payload += piece;
+    }
+    if (too_large) {
+      finish(too_large_answer(limit));
+      // The rest of a body that is near the limit is read, so that the connection can be used again.
+      std::size_t patience = sink ? 0 : 3 * limit;
+      while (request.body_stream && patience > 0) {
+        auto ignored = co_await request.body_stream->next();
+        if (!ignored || !*ignored) break;
+        patience -= std::min(patience, (*ignored)->size());
+      }
+      co_return too_large_response(limit);
+    }
+    if (!request.body_stream) break;
+    auto next = co_await request.body_stream->next();
+    if (arrival != arrival_) co_return invalid_request_id();
+    if (!next) {
+      finish(Answer{
+          .is_error = true,
+          .cut_off = true,
+          .payload =
+              R"({"errorType":"Runtime.TruncatedResponse","errorMessage":"Response was cut off before its end"})",
+          .error_type = "Runtime.TruncatedResponse"});
+      co_return api_error(400, "TruncatedHTTPRequest", "HTTP request detected as truncated");
+    }
+    if (!*next) {
+      trailers = request.body_stream->trailers();
+      break;
+    }
+    piece = std::move(**next);
+  }
+  if (sink) answer.streamed_bytes = total;
+  // A streamed response that failed half-way says so in its trailers.
+  if (const auto type = trailers.get("Lambda-Runtime-Function-Error-Type"); type && !type->empty()) {
+    answer.is_error = true;
+    answer.streamed_bytes = 0;
+    answer.error_type = std::string(*type);
+    const auto body = trailers.get("Lambda-Runtime-Function-Error-Body");
+    std::string document = body ? base64_decode(*body).value_or("") : "";
+    if (!document.empty()) answer.payload = std::move(document);
+    answer.content_type.clear();
+  }
+  finish(std::move(answer));
+  co_return accepted();
 }
 
 http::Response RuntimeApi::error(http::Request request, std::string_view request_id) {
-  if (!current_ || state_ != State::kRunning || answered_ || current_->request_id != request_id) {
-    return api_error(400, "InvalidRequestID", "Invalid request ID");
-  }
-  if (request.body.size() > kResponseBytesMax) {
-    return api_error(413, "RequestEntityTooLarge",
-                     fmt::format("Exceeded maximum allowed payload size ({} bytes).", kResponseBytesMax));
-  }
-  answer_ = Answer{.is_error = true,
-                   .payload = std::move(request.body),
-                   .error_type = request.headers.get_or("Lambda-Runtime-Function-Error-Type", "")};
-  answered_ = true;
-  current_.reset();
-  set_state(State::kResponded);
+  if (!can_answer(request_id)) return invalid_request_id();
+  if (request.body.size() > kResponseBytesMax) return too_large_response(kResponseBytesMax);
+  finish(Answer{.is_error = true,
+                .payload = std::move(request.body),
+                .error_type = request.headers.get_or("Lambda-Runtime-Function-Error-Type", "")});
   return accepted();
 }
 
@@ -179,11 +294,13 @@ std::optional<RuntimeApi::Answer> RuntimeApi::take_answer() { return std::exchan
 void RuntimeApi::abandon() {
   current_.reset();
   answered_ = true;
+  answering_ = false;
+  ++arrival_;
 }
 
 void RuntimeApi::reset() {
   ++generation_;
-  current_.reset();
+  abandon();
   answered_ = false;
   answer_.reset();
   init_error_.reset();

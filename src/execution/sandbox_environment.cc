@@ -4,6 +4,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstring>
+#include <limits>
 
 #include "base/json.h"
 
@@ -15,7 +16,12 @@ namespace {
 http::ServerLimits runtime_api_limits() {
   http::ServerLimits limits;
   limits.header_bytes_max = 2 * 1024 * 1024;  // Lambda-Runtime-Function-XRay-Error-Cause may have 1 MiB
+  // Larger responses are refused by the Runtime API itself, which reads them as they come.
   limits.body_bytes_max = 4 * kResponseBytesMax;
+  limits.body_limit = [](const http::Request& head) {
+    return RuntimeApi::wants_arriving_body(head) ? std::numeric_limits<std::size_t>::max() : 4 * kResponseBytesMax;
+  };
+  limits.stream_body = RuntimeApi::wants_arriving_body;
   limits.connections_max = 128;
   limits.idle_timeout = Duration::zero();
   limits.body_timeout = 900s;
@@ -30,6 +36,10 @@ http::ServerLimits endpoint_limits() {
   limits.idle_timeout = Duration::zero();  // a frozen function keeps its connections
   return limits;
 }
+
+// A process that dies closes its connections before its end is known: how long that end is waited for, because it is
+// what the caller should hear.
+constexpr Duration kExitPatience = 200ms;
 
 std::string milliseconds(Duration d) { return fmt::format("{:.2f} ms", to_seconds(d) * 1000); }
 
@@ -244,6 +254,12 @@ Async<void> SandboxEnvironment::watch_deadline() {
   }
 }
 
+Async<void> SandboxEnvironment::wait_for_exit(Duration patience) {
+  const MonoTime limit = deps_.system.host_clock.mono() + patience;
+  tasks_.spawn("environment exit", wake_at(limit));
+  while (!exit_ && deps_.system.host_clock.mono() < limit) co_await api_.changed().wait();
+}
+
 Async<void> SandboxEnvironment::wake_at(MonoTime when) {
   co_await deps_.system.host_clock.sleep_until(when);
   api_.changed().notify_all();
@@ -316,11 +332,15 @@ Async<ports::InvocationOutcome> SandboxEnvironment::invoke(ports::InvocationRequ
     next.invoked_function_arn = request.function.arn().str();
     next.trace_id = request.trace_header;
     next.client_context = std::move(request.client_context);
+    next.sink = std::move(request.sink);
+    next.executed_version = function_->version;
     api_.offer(std::move(next));
     for (;;) {
       if (api_.state() != RuntimeApi::State::kStarted) sandbox_->set_cpu_phase(sandbox::CpuPhase::kInvoke);
       if ((answer = api_.take_answer())) {
-        runtime_lives = true;
+        if (answer->cut_off) co_await wait_for_exit(kExitPatience);
+        runtime_lives = !answer->cut_off || !exit_;
+        if (!runtime_lives) answer = exit_answer(request.request_id);
         break;
       }
       if (api_.init_error()) {
@@ -335,6 +355,7 @@ Async<ports::InvocationOutcome> SandboxEnvironment::invoke(ports::InvocationRequ
       co_await api_.changed().wait();
     }
   }
+  if (!runtime_lives) api_.abandon();  // the sink takes nothing after the outcome
   const Duration took = host.mono() - begin;
   deadline_.reset();
   deadline_set_.notify_all();
@@ -374,6 +395,8 @@ Async<ports::InvocationOutcome> SandboxEnvironment::invoke(ports::InvocationRequ
   outcome.kind =
       answer->is_error ? ports::InvocationOutcome::Kind::kFunctionError : ports::InvocationOutcome::Kind::kSuccess;
   outcome.payload = std::move(answer->payload);
+  if (answer->is_error) outcome.error_type = shown_error_type(answer->error_type);
+  outcome.content_type = std::move(answer->content_type);
   outcome.executed_version = function_->version;
   if (request.want_log_tail) outcome.log_tail = log_->take_tail();
   busy_ = false;

@@ -78,6 +78,7 @@ class SandboxEnvironment final : public Environment {
   Async<void> watch_exit(std::shared_ptr<sandbox::Process> process);
   Async<void> watch_deadline();
   Async<void> wake_at(MonoTime when);
+  Async<void> wait_for_exit(Duration patience);
   RuntimeApi::Answer exit_answer(std::string_view request_id) const;
   void tell_if_available();
   void set_deadline(MonoTime when);

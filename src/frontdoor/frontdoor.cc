@@ -73,6 +73,9 @@ bool FrontDoor::may_use_own_pages(const http::Request& request) const {
 }
 
 Async<http::Response> FrontDoor::handle(http::Request request) {
+  if (options_.is_function_url && options_.is_function_url(request.headers.get("Host").value_or(""))) {
+    co_return co_await options_.function_url(std::move(request));
+  }
   const std::string_view path = request.path();
   const bool own = path.starts_with("/_lambdad/") || path.starts_with("/_localstack/") || path == "/metrics";
   if (!own) co_return co_await dispatcher_.handle(std::move(request));

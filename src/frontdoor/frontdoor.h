@@ -15,6 +15,8 @@ namespace lambdad::frontdoor {
 
 /// Routes the requests of the main listener.
 ///
+/// A request whose Host is a function URL's goes there, whatever its path. Of the others:
+///
 /// | path | answer |
 /// | --- | --- |
 /// | GET /_lambdad/health | 200 {"status":"ok",...} or 503 with what is wrong |
@@ -40,6 +42,9 @@ class FrontDoor {
     std::function<void(Duration offset)> clock_moved;
     /// Answers GET /_lambdad/code/...: downloads that GetFunction's Code.Location names.
     std::function<Async<http::Response>(http::Request)> code_download;
+    /// Whether a Host field names a function URL, and who answers for it.
+    std::function<bool(std::string_view host)> is_function_url;
+    std::function<Async<http::Response>(http::Request)> function_url;
   };
   FrontDoor(System& system, AdjustableClock& clock, aws::Dispatcher& dispatcher, Metrics& metrics, Options options);
 

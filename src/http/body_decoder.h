@@ -29,6 +29,10 @@ class BodyDecoder {
   /// Takes bytes from the front, appends what is body to `body` and trailer fields to `trailers`; returns how many
   /// bytes were taken: all of them while more is needed.
   std::size_t push(std::string_view bytes, std::string& body, Headers& trailers);
+  /// The caller has taken `count` bytes out of `body`; they still count against the limit.
+  void taken(std::size_t count) {
+    if (mode_ == Mode::kChunks || mode_ == Mode::kUntilClose) body_bytes_max_ -= count;
+  }
   /// Room at the end of `body` that a read may fill; empty unless a length is expected. Afterwards filled() must be
   /// called with the count of bytes read, zero included.
   std::span<char> room(std::string& body);

@@ -1,5 +1,7 @@
 #include "http/connection.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -24,6 +26,11 @@ constexpr std::size_t kCopiedBodyMax = 16 * 1024;
 // connection, and the peer could lose the answer that tells it why.
 constexpr Duration kLingerTime = 2s;
 constexpr std::size_t kLingerBytes = 256 * 1024 * 1024;
+
+// What the kernel holds of a streamed body at most, on either side: by itself it would take tens of megabytes from a
+// fast sender for a slow receiver. Of a response only bytes that could be sent and were not count, so that a long way
+// to the client is still filled.
+constexpr int kStreamedInKernel = 128 * 1024;
 
 // Calls on_sent exactly once, whichever way the response goes.
 class SentReport {
@@ -105,6 +112,24 @@ std::string_view ConnectionSet::date_line() {
 
 // --- Connection -----------------------------------------------------------------------------------------------------
 
+// The body of the request that is being answered, for as long as its handler runs.
+class Connection::ArrivingBody final : public BodyReader {
+ public:
+  ArrivingBody(Connection& connection, RequestParser& parser) : connection_(&connection), parser_(&parser) {}
+
+  Async<Result<std::optional<std::string>>> next() override {
+    if (parser_ == nullptr) co_return fail(Errc::kClosed, "the request has been answered");
+    co_return co_await connection_->next_piece(parser_);
+  }
+  const Headers& trailers() const override { return parser_ == nullptr ? none_ : parser_->trailers(); }
+  void detach() { parser_ = nullptr; }
+
+ private:
+  Connection* connection_;
+  RequestParser* parser_;
+  Headers none_;
+};
+
 Connection::Connection(ConnectionSet& set, UniqueFd fd, int family, std::string peer)
     : set_(set),
       socket_(set.loop.get_executor()),
@@ -137,17 +162,21 @@ Async<void> Connection::run() {
   RequestParser parser(set_.request_limits);
   // Of one request.
   bool continued = false;
+  bool buffered = false;
   MonoTime head_deadline{};
+  const auto begin_next = [&] {
+    parser.next();
+    input_.shrink();
+    continued = buffered = false;
+    head_deadline = {};
+  };
   for (;;) {
     if (!input_.empty()) {
       input_.consume(parser.push(input_.view()));
       if (parser.state() == RequestParser::State::kComplete) {
         co_await respond(&parser);
         if (!keep_) co_return;
-        parser.next();
-        input_.shrink();
-        continued = false;
-        head_deadline = {};
+        begin_next();
         continue;
       }
       if (parser.state() == RequestParser::State::kRefused) {
@@ -165,6 +194,16 @@ Async<void> Connection::run() {
         if (sent == Sent::kFailed) co_return;
         if (sent == Sent::kSome && !co_await send_rest(pieces)) co_return;
       }
+    }
+
+    if (in_body && !buffered) {
+      if (set_.limits.stream_body && set_.limits.stream_body(parser.head())) {
+        co_await respond(&parser);
+        if (!keep_) co_return;
+        begin_next();
+        continue;
+      }
+      buffered = true;
     }
 
     idle_ = !in_body && input_.empty();
@@ -201,18 +240,47 @@ Async<void> Connection::run() {
     if (into_body && parser.state() == RequestParser::State::kComplete) {
       co_await respond(&parser);
       if (!keep_) co_return;
-      parser.next();
-      continued = false;
-      head_deadline = {};
+      begin_next();
     }
     idle_ = false;
+  }
+}
+
+Async<Result<std::optional<std::string>>> Connection::next_piece(RequestParser* parser) {
+  for (;;) {
+    if (std::string piece = parser->take_piece(); !piece.empty()) co_return piece;
+    if (parser->state() == RequestParser::State::kComplete) co_return std::nullopt;
+    if (parser->state() == RequestParser::State::kRefused) {
+      const bool too_large = parser->refusal() == Refusal::kBodyTooLarge;
+      co_return fail(too_large ? Errc::kTooLarge : Errc::kInvalid, "{}", describe(parser->refusal()));
+    }
+    if (input_.empty()) {
+      set_deadline(set_.host_clock.mono() + set_.limits.body_timeout);
+      const std::span<char> room = input_.room(InputBuffer::kBodySize);
+      error_code error;
+      const std::size_t count = co_await socket_.async_read_some(asio::buffer(room.data(), room.size()),
+                                                                 asio::redirect_error(use_async, error));
+      clear_deadline();
+      input_.filled(count);
+      if (std::exchange(expired_, false)) co_return fail(Errc::kTimedOut, "the body stands still");
+      if (error) co_return fail(Errc::kClosed, "the body is cut off: {}", error.message());
+    }
+    input_.consume(parser->push(input_.view()));
   }
 }
 
 Async<void> Connection::respond(RequestParser* parser) {
   ResponseContext context;
   context.http_1_0 = parser->is_http_1_0();
-  Request request = parser->take();
+  std::shared_ptr<ArrivingBody> arriving;
+  Request request;
+  if (parser->state() == RequestParser::State::kBody) {
+    request = parser->take_head();
+    request.body_stream = arriving = std::make_shared<ArrivingBody>(*this, *parser);
+    ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVBUF, &kStreamedInKernel, sizeof kStreamedInKernel);
+  } else {
+    request = parser->take();
+  }
   request.peer_address = peer_;
   context.head_request = request.method == "HEAD";
   keep_ = parser->keep_alive();
@@ -224,6 +292,10 @@ Async<void> Connection::respond(RequestParser* parser) {
   } catch (const std::exception& error) {
     if (is_cancelled(error)) throw;
     failed = true;
+  }
+  if (arriving) {
+    arriving->detach();
+    if (parser->state() != RequestParser::State::kComplete) keep_ = false;
   }
   SentReport report(std::exchange(response.on_sent, nullptr));
   // Asked only for who wants to know: a write to a connection that is gone harms nobody.
@@ -275,6 +347,8 @@ Async<void> Connection::respond(RequestParser* parser) {
 }
 
 Async<bool> Connection::send_stream(Response* response, ResponseContext context) {
+  // Sockets of other families refuse this, and have small buffers.
+  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kStreamedInKernel, sizeof kStreamedInKernel);
   // The head leaves at once: a client of a streaming function waits for it, however late the first piece comes.
   Pieces pieces{output_};
   const Sent head_sent = send_now(pieces);
@@ -289,7 +363,8 @@ Async<bool> Connection::send_stream(Response* response, ResponseContext context)
       piece = fail(Errc::kInternal, "body source: {}", error.what());
     }
     if (!piece) {
-      reset_on_close();
+      // A body that lacks its last chunk says itself that it was cut off, and what was sent of it still arrives.
+      if (context.http_1_0) reset_on_close();
       co_return false;
     }
     const bool is_end = !*piece;

@@ -86,8 +86,11 @@ class Connection {
   using Socket = asio::basic_stream_socket<asio::generic::stream_protocol, Executor>;
   using Pieces = std::array<std::string_view, 3>;
   enum class Sent { kAll, kSome, kFailed };
+  class ArrivingBody;
 
+  /// Of a request that is complete, or whose body the handler reads itself.
   Async<void> respond(RequestParser* parser);
+  Async<Result<std::optional<std::string>>> next_piece(RequestParser* parser);
   Async<bool> send_stream(Response* response, ResponseContext context);
   Async<void> refuse(Refusal why);
   Async<void> drain();

@@ -20,10 +20,13 @@ void describe_headers(const Headers& headers, std::string& out) {
   }
 }
 
+enum class Bodies { kWhole, kByPieces };
+
 // All requests in `bytes`, one line each, and how it ended.
-std::string read_all(std::string_view bytes, std::size_t step) {
+std::string read_all(std::string_view bytes, std::size_t step, Bodies bodies = Bodies::kWhole) {
   std::string seen;
   RequestParser parser(kLimits);
+  std::optional<Request> head;  // of a request whose body is taken by pieces
   std::string buffer;
   while (!bytes.empty() || !buffer.empty()) {
     const std::size_t before = buffer.size();
@@ -38,7 +41,10 @@ std::string read_all(std::string_view bytes, std::size_t step) {
       if (parser.state() == RequestParser::State::kRefused) return seen + std::string(describe(parser.refusal()));
       if (parser.state() == RequestParser::State::kBody) {
         LD_CHECK(parser.head().body.size() <= kLimits.body_bytes_max, "a body above its limit");
-        if (const auto room = parser.body_room(); !room.empty()) {
+        if (bodies == Bodies::kByPieces) {
+          if (!head) head = parser.take_head();
+          head->body += parser.take_piece();
+        } else if (const auto room = parser.body_room(); !room.empty()) {
           const std::size_t count = std::min(room.size(), bytes.size());
           bytes.copy(room.data(), count);
           bytes.remove_prefix(count);
@@ -46,7 +52,12 @@ std::string read_all(std::string_view bytes, std::size_t step) {
         }
       }
       if (parser.state() == RequestParser::State::kComplete) {
-        const Request request = parser.take();
+        Request request = head ? std::move(*head) : parser.take();
+        if (head) {
+          request.body += parser.take_piece();
+          request.trailers = parser.trailers();
+          head.reset();
+        }
         LD_CHECK(request.target.starts_with('/') || request.target == "*", "a target of another form");
         seen += fmt::format("{} {} {} ", request.method, request.target, request.body);
         describe_headers(request.headers, seen);
@@ -70,5 +81,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     LD_CHECK(read_all(bytes, step) == whole, "pieces of {} bytes are read differently: '{}' and '{}'", step,
              read_all(bytes, step), whole);
   }
+  LD_CHECK(read_all(bytes, 3, Bodies::kByPieces) == whole, "bodies taken by pieces are read differently: '{}' and '{}'",
+           read_all(bytes, 3, Bodies::kByPieces), whole);
   return 0;
 }

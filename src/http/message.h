@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,6 +42,20 @@ class Headers {
 /// The next piece of a streamed body; nullopt at its end; an error breaks the connection off.
 using BodySource = std::function<Async<Result<std::optional<std::string>>>()>;
 
+/// A request body that its handler reads while it arrives. Between two calls nothing is read from the socket, so a slow
+/// handler slows the sender down.
+/// Threading: only the coroutine of the handler itself reads; after it has returned, next() is kClosed.
+class BodyReader {
+ public:
+  virtual ~BodyReader() = default;
+  /// The next piece, never empty, at most 64 KiB; nullopt at the end. Errors: kClosed when the peer has gone before the
+  /// end, kTimedOut when it stood still for the server's body_timeout, kTooLarge above the server's limit, kInvalid for
+  /// bytes that are no chunks. After an error the connection ends with the response.
+  virtual Async<Result<std::optional<std::string>>> next() = 0;
+  /// Fields after a chunked body; once next() has said that the body has ended.
+  virtual const Headers& trailers() const = 0;
+};
+
 struct Request {
   std::string method;
   /// The request target exactly as sent: percent signs, double slashes and dot segments untouched.
@@ -51,6 +66,9 @@ struct Request {
   Headers trailers;
   /// Address of the peer, "127.0.0.1"; empty on Unix sockets.
   std::string peer_address;
+  /// Set when the server was told to stream this body and it had not arrived whole with the head; `body` and `trailers`
+  /// are empty then.
+  std::shared_ptr<BodyReader> body_stream;
 
   /// The target up to '?', still encoded.
   std::string_view path() const;

@@ -18,6 +18,9 @@ struct ServerLimits {
   /// Largest body for a request with this head (its body still empty); 413 above. Unset: `body_bytes_max`.
   std::function<std::size_t(const Request& head)> body_limit;
   std::size_t body_bytes_max = 10 * 1024 * 1024;
+  /// Whether the handler gets a request with this head before its body, as Request::body_stream. Asked only when the
+  /// body has not come whole with the head. Unset: never.
+  std::function<bool(const Request& head)> stream_body;
   std::size_t connections_max = 10000;  ///< above it the listener pauses accepting
   Duration header_timeout = 10s;        ///< from the first byte of a request to the end of its head: 408
   Duration idle_timeout = 75s;          ///< between requests on a kept connection; zero means for ever
@@ -32,6 +35,8 @@ struct ServerLimits {
 /// acknowledgements). A request that the strict layer refuses is answered 4xx and the connection is closed.
 /// `Expect: 100-continue` is answered when the body is within the limit.
 ///
+/// A handler that returns without having read a streamed body to its end is answered for and the connection closed.
+///
 /// When the peer closes while its handler runs, the handler is NOT cancelled (an invocation goes on); its response is
 /// lost. One with on_sent is not even written: it is dropped with on_sent(false), and a peer that has closed only its
 /// sending side, which cannot be told apart, counts as gone. While a streamed body waits for its next piece, a closed
@@ -40,8 +45,9 @@ struct ServerLimits {
 /// The server frames responses: a handler's Content-Length, Transfer-Encoding and Connection are replaced (but
 /// `Connection: close` is followed, and a response without a body to HEAD keeps its Content-Length). A response that
 /// cannot be sent (a control byte in a field, a status outside 200..599) and a handler that throws become 500 and
-/// close, with on_sent(false) for the response that was meant. A streamed body that ends with an error resets the
-/// connection, so that the client cannot take it for whole. HTTP/1.0 gets streams without chunks.
+/// close, with on_sent(false) for the response that was meant. A streamed body that ends with an error ends the
+/// connection without the last chunk, or on HTTP/1.0 resets it, so that the client cannot take it for whole.
+/// HTTP/1.0 gets streams without chunks.
 ///
 /// Timeouts are watched about once a second (more often when they are shorter than ten) and end that much late.
 ///

@@ -264,6 +264,18 @@ void RequestParser::body_filled(std::size_t count) {
   if (body_.state() == BodyDecoder::State::kComplete) state_ = State::kComplete;
 }
 
+Request RequestParser::take_head() {
+  Request head = std::exchange(request_, {});
+  request_.body = std::exchange(head.body, {});
+  request_.trailers = std::exchange(head.trailers, {});
+  return head;
+}
+
+std::string RequestParser::take_piece() {
+  body_.taken(request_.body.size());
+  return std::exchange(request_.body, {});
+}
+
 void RequestParser::read_head(std::string_view head) {
   HeadReader<true> reader(request_.headers);
   if (auto why = reader.read(head)) return refuse(*why);

@@ -80,6 +80,13 @@ class RequestParser {
   std::span<char> body_room() { return body_.room(request_.body); }
   void body_filled(std::size_t count);
 
+  /// In kBody: the head alone, for a handler that reads the body itself; go on with push() and take_piece(), and from
+  /// kComplete with trailers() and next().
+  Request take_head();
+  /// After take_head(): what has come of the body since the last call. Counts against the limit as if it were kept.
+  std::string take_piece();
+  const Headers& trailers() const { return request_.trailers; }
+
   /// In kComplete: the request; its trailers are beside its headers, never among them.
   Request take() { return std::move(request_); }
   /// After take(): ready for the head of the next request.

@@ -29,7 +29,13 @@ std::string new_trace_header(System& system) {
 
 Invoker::Invoker(System& system, Logger& log, Metrics& metrics, ports::FunctionCatalog& catalog,
                  scheduler::ConcurrencyLedger& ledger, scheduler::Scheduler& scheduler)
-    : system_(system), log_(log), metrics_(metrics), catalog_(catalog), ledger_(ledger), scheduler_(scheduler) {}
+    : system_(system),
+      log_(log),
+      metrics_(metrics),
+      catalog_(catalog),
+      ledger_(ledger),
+      scheduler_(scheduler),
+      streamed_(system.loop) {}
 
 Async<ports::InvocationOutcome> Invoker::invoke(ports::InvocationRequest request) {
   // A caller that goes away does not stop a function that runs.
@@ -57,6 +63,17 @@ Async<ports::InvocationOutcome> Invoker::invoke(ports::InvocationRequest request
   outcome = co_await scheduler_.run(std::move(*resolved), std::move(request));
   record(function, outcome, system_.host_clock.mono() - begin);
   co_return outcome;
+}
+
+std::unique_ptr<ports::ResponseStream> Invoker::invoke_streaming(ports::InvocationRequest request) {
+  auto pipe = std::make_shared<ResponsePipe>(system_.loop, system_.host_clock, stream_pace_);
+  request.sink = pipe;
+  streamed_.spawn("streamed invocation", run_streamed(std::move(request), pipe));
+  return ResponsePipe::reader(pipe);
+}
+
+Async<void> Invoker::run_streamed(ports::InvocationRequest request, std::shared_ptr<ResponsePipe> pipe) {
+  pipe->finish(co_await invoke(std::move(request)));
 }
 
 Async<Result<void>> Invoker::enqueue(ports::InvocationRequest request) {

@@ -76,6 +76,8 @@ struct FunctionCatalog {
   virtual void on_change(std::function<void(const FunctionRef&)> listener) = 0;
 };
 
+struct ResponseSink;  // response_stream.h
+
 /// On whose behalf an invocation runs; admission is counted per plane.
 enum class Plane { kSync, kAsync, kPoller };
 
@@ -87,6 +89,8 @@ struct InvocationRequest {
   std::string trace_header;    ///< X-Amzn-Trace-Id; empty: a new one is made
   Plane plane = Plane::kSync;
   bool want_log_tail = false;
+  /// Takes the response while the function writes it, if the function streams; null: it is collected into the payload.
+  std::shared_ptr<ResponseSink> sink;
 };
 
 /// Reason member of TooManyRequestsException. Source: Lambda API reference, ThrottleReason.
@@ -104,13 +108,17 @@ struct InvocationOutcome {
     kNotReady,        ///< 409 Pending / Failed
   };
   Kind kind = Kind::kSystemError;
-  std::string payload;           ///< the response, or the error document of a function error
+  std::string payload;  ///< the response as far as it did not go to the sink, or the document of a function error
   std::string executed_version;  ///< set for success and function error
+  std::string error_type;        ///< of a function error, as AWS names it: "Runtime.ExitError", "Function.Unknown"
+  std::string content_type;      ///< of a response that the function streamed and that was collected; else empty
   std::string log_tail;          ///< last 4 KB of the invocation's log, raw; when asked for
   ThrottleReason throttle_reason = ThrottleReason::kConcurrentInvocationLimit;
   ResolveFailure resolve_failure = ResolveFailure::kNoSuchFunction;
   std::string detail;  ///< of a system error, for the log
   bool ok() const { return kind == Kind::kSuccess; }
+  /// Whether the function has run: its response or its error is the answer.
+  bool has_answer() const { return kind == Kind::kSuccess || kind == Kind::kFunctionError; }
 };
 
 /// The one way to run a function. Threading: the loop only.

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 
 const require = createRequire(new URL("../../build/release/runtimes/nodejs/", import.meta.url));
-const { LambdaClient, InvokeCommand, GetFunctionCommand, paginateListFunctions } = require("@aws-sdk/client-lambda");
+const { LambdaClient, InvokeCommand, InvokeWithResponseStreamCommand, GetFunctionCommand, paginateListFunctions } = require("@aws-sdk/client-lambda");
 const sqs = require("@aws-sdk/client-sqs");
 
 const [endpoint, name, queueName] = process.argv.slice(2);
@@ -15,6 +15,11 @@ assert.equal(answer.StatusCode, 200);
 assert.equal(answer.FunctionError, undefined);
 assert.deepEqual(JSON.parse(Buffer.from(answer.Payload).toString()), { n: 42 });
 assert.match(Buffer.from(answer.LogResult, "base64").toString(), /heard 41[^]*REPORT RequestId:/);
+const stream = await lambda.send(new InvokeWithResponseStreamCommand({ FunctionName: name, Payload: JSON.stringify({ n: 1 }), LogType: "Tail" }));
+const events = [];
+for await (const event of stream.EventStream) events.push(event);
+assert.deepEqual(JSON.parse(Buffer.concat(events.filter((e) => e.PayloadChunk).map((e) => e.PayloadChunk.Payload)).toString()), { n: 2 });
+assert.match(Buffer.from(events.at(-1).InvokeComplete.LogResult, "base64").toString(), /heard 1[^]*REPORT RequestId:/);
 assert.equal((await lambda.send(new InvokeCommand({ FunctionName: name, Payload: "{}", InvocationType: "Event" }))).StatusCode, 202);
 assert.equal((await lambda.send(new InvokeCommand({ FunctionName: name, InvocationType: "DryRun" }))).StatusCode, 204);
 assert.equal((await lambda.send(new GetFunctionCommand({ FunctionName: name }))).Configuration.State, "Active");

@@ -27,7 +27,7 @@ SERVICES = {
 SHAPE_FACTS = ("type", "min", "max", "pattern", "enum", "flattened", "payload", "timestampFormat", "eventstream",
                "streaming", "exception", "fault", "required", "locationName")
 MEMBER_FACTS = ("shape", "location", "locationName", "queryName", "flattened", "idempotencyToken", "timestampFormat",
-                "jsonvalue", "streaming", "hostLabel", "xmlAttribute", "xmlNamespace")
+                "jsonvalue", "streaming", "hostLabel", "xmlAttribute", "xmlNamespace", "eventpayload")
 OUTPUT = pathlib.Path(__file__).resolve().parents[2] / "models"
 
 

@@ -87,6 +87,7 @@ class Service:
         for operation in self.served:
             if operation not in self.operations:
                 fail(f"served.json: {name} has no operation {operation}")
+        self.events = self.take_event_streams()
         self.reachable = self.find_reachable()
         self.structures = self.sort_structures()
         self.check_names()
@@ -105,9 +106,32 @@ class Service:
         for member in shape.get("members", {}).values():
             yield member["shape"]
 
+    def take_event_streams(self):
+        """operation -> {event: shape}. The stream is no member of its output: handlers give its events beside it."""
+        events = {}
+        for op in self.served:
+            if "output" not in self.operations[op]:
+                continue
+            output = self.shapes[self.operations[op]["output"]]
+            for member, facts in list(output.get("members", {}).items()):
+                stream = self.shapes[facts["shape"]]
+                if not stream.get("eventstream"):
+                    continue
+                del output["members"][member]
+                if output.get("payload") == member:
+                    del output["payload"]
+                events[op] = {name: event["shape"] for name, event in stream["members"].items()
+                              if not self.shapes[event["shape"]].get("exception")}
+                for shape in map(self.shapes.get, events[op].values()):
+                    for name, event_member in shape.get("members", {}).items():
+                        if event_member.pop("eventpayload", False):
+                            shape["payload"] = name
+        return events
+
     def find_reachable(self):
         wanted = [self.operations[op][side] for op in self.served for side in ("input", "output")
                   if side in self.operations[op]]
+        wanted += [shape for events in self.events.values() for shape in events.values()]
         seen = set()
         while wanted:
             name = wanted.pop()
@@ -118,7 +142,7 @@ class Service:
             if shape["type"] not in KINDS:
                 fail(f"{self.name}.{name}: type {shape['type']} is not supported")
             if shape.get("eventstream"):
-                fail(f"{self.name}.{name}: event streams are not supported")
+                fail(f"{self.name}.{name}: event streams in requests are not supported")
             wanted += self.references(name)
         return sorted(seen)
 
@@ -187,6 +211,11 @@ class Service:
             if step not in members:
                 fail(f"served.json: {self.name}.{operation} has no member {path}")
             shape = members[step]["shape"]
+
+    def outputs(self):
+        """Shapes that handlers give: of answers and of events."""
+        shapes = {self.operations[op]["output"] for op in self.served if "output" in self.operations[op]}
+        return shapes.union(*(events.values() for events in self.events.values()))
 
     # --- C++ types
 
@@ -273,7 +302,7 @@ class Service:
             out.append(f"json::Value to_document(const {name}& value);")
             out.append("")
         inputs = {self.operations[op]["input"] for op in self.served if "input" in self.operations[op]}
-        outputs = {self.operations[op]["output"] for op in self.served if "output" in self.operations[op]}
+        outputs = self.outputs()
         for name in sorted(inputs):
             out.append(f"Outcome<void> decode_input(json::Value&& document, std::string& payload, {name}& out);")
         for name in sorted(outputs):
@@ -384,6 +413,8 @@ class Service:
                 fields.append(f".input = &s_{facts['input']}")
             if "output" in facts:
                 fields.append(f".output = &s_{facts['output']}")
+                if op in self.events:
+                    fields.append(f".events = v_{op}")
                 wrapper = facts.get("resultWrapper", f"{op}Result")
                 fields.append(f".result_wrapper = {literal(wrapper)}")
             if self.served[op]:
@@ -440,6 +471,9 @@ class Service:
             if refused:
                 paths = ", ".join(literal(path) for path in refused)
                 out.append(f"constexpr std::string_view r_{op}[] = {{{paths}}};")
+        for op, events in sorted(self.events.items()):
+            table = ", ".join(f"{{{literal(event)}, &s_{shape}}}" for event, shape in events.items())
+            out.append(f"constexpr EventModel v_{op}[] = {{{table}}};")
         for op in sorted(self.operations):
             out.append(self.operation_table(op))
         out.append("constexpr const OperationModel* operations[] = {"
@@ -467,7 +501,7 @@ class Service:
         for name in self.structures:
             out.append(self.codec(name))
         inputs = {self.operations[op]["input"] for op in self.served if "input" in self.operations[op]}
-        outputs = {self.operations[op]["output"] for op in self.served if "output" in self.operations[op]}
+        outputs = self.outputs()
         for name in sorted(inputs):
             blob = self.payload_blob(name)
             out.append(f"Outcome<void> decode_input(json::Value&& document, std::string& payload, {name}& out) {{")

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "base/encoding.h"
-#include "event_sources/mappings/function_name.h"
+#include "ports/function_name.h"
 
 namespace lambdad::event_sources {
 
@@ -181,7 +181,7 @@ aws::Outcome<EventSource*> MappingService::find_source(std::string_view operatio
 }
 
 aws::Outcome<ports::FunctionRef> MappingService::find_function(const Caller& caller, const std::string& name) const {
-  auto function = parse_function_name(name, caller.account, caller.region);
+  auto function = ports::parse_function_name(name, caller.account, caller.region);
   // Pending and failed functions exist.
   if (function) {
     const auto found = context_.catalog.resolve(*function);
@@ -333,7 +333,7 @@ aws::Outcome<api::ListEventSourceMappingsResponse> MappingService::list(
   auto& page = response.event_source_mappings.emplace();
   std::optional<ports::FunctionRef> function;
   if (request.function_name) {
-    function = parse_function_name(*request.function_name, caller.account, caller.region);
+    function = ports::parse_function_name(*request.function_name, caller.account, caller.region);
     if (!function) return response;
   }
   const std::size_t page_size = std::min(kPageMax, static_cast<std::size_t>(request.max_items.value_or(kPageMax)));

@@ -45,6 +45,7 @@ Async<Result<void>> LambdaService::start() {
 Async<void> LambdaService::stop() { co_await impl_->functions.stop(); }
 Async<void> LambdaService::settle() { co_await impl_->functions.settle(); }
 void LambdaService::set_invoker(ports::FunctionInvoker& invoker) { impl_->lambda.invoker = &invoker; }
+void LambdaService::set_stream_invoker(ports::StreamInvoker& invoker) { impl_->lambda.stream_invoker = &invoker; }
 ports::FunctionCatalog& LambdaService::catalog() { return impl_->functions; }
 
 void LambdaService::serve(aws::Dispatcher& dispatcher) {
@@ -58,6 +59,7 @@ void LambdaService::serve(aws::Dispatcher& dispatcher) {
   impl_->serve<api::UpdateFunctionConfiguration>(dispatcher, update_function_configuration);
   impl_->serve<api::DeleteFunction>(dispatcher, delete_function);
   impl_->serve<api::Invoke>(dispatcher, invoke);
+  impl_->serve<api::InvokeWithResponseStream>(dispatcher, invoke_with_response_stream);
   impl_->serve<api::PutFunctionEventInvokeConfig>(dispatcher, put_function_event_invoke_config);
   impl_->serve<api::UpdateFunctionEventInvokeConfig>(dispatcher, update_function_event_invoke_config);
   impl_->serve<api::GetFunctionEventInvokeConfig>(dispatcher, get_function_event_invoke_config);

@@ -9,6 +9,7 @@
 #include "observe/log.h"
 #include "package/package_store.h"
 #include "ports/functions.h"
+#include "ports/response_stream.h"
 #include "services/lambda/runtimes.h"
 #include "store/database.h"
 #include "system/system.h"
@@ -42,6 +43,8 @@ class LambdaService {
   void serve(aws::Dispatcher& dispatcher);
   /// Without one Invoke answers ServiceException.
   void set_invoker(ports::FunctionInvoker& invoker);
+  /// Without one InvokeWithResponseStream answers ServiceException.
+  void set_stream_invoker(ports::StreamInvoker& invoker);
   ports::FunctionCatalog& catalog();
 
   /// GET /_lambdad/code/ACCOUNT/REGION/FUNCTION/SHA256?expires=&token=: the zip that GetFunction's Code.Location

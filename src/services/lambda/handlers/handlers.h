@@ -4,6 +4,7 @@
 
 #include "aws/dispatcher.h"
 #include "aws/gen/lambda.h"
+#include "ports/response_stream.h"
 #include "services/lambda/function_name.h"
 #include "services/lambda/functions.h"
 #include "services/lambda/runtimes.h"
@@ -17,6 +18,7 @@ struct Lambda {
   Functions& functions;
   RuntimeCheck runtime_check;
   ports::FunctionInvoker* invoker = nullptr;
+  ports::StreamInvoker* stream_invoker = nullptr;
   int account_concurrency = 0;
   std::string code_url_key;  ///< secret of this process
 };
@@ -43,6 +45,8 @@ Reply<api::DeleteFunctionResponse> delete_function(Lambda* lambda, aws::RequestC
                                                    api::DeleteFunctionRequest in);
 // Invoke
 Reply<api::InvocationResponse> invoke(Lambda* lambda, aws::RequestContext* context, api::InvocationRequest in);
+Reply<api::InvokeWithResponseStreamResponse> invoke_with_response_stream(Lambda* lambda, aws::RequestContext* context,
+                                                                         api::InvokeWithResponseStreamRequest in);
 // Event invoke configuration
 Reply<api::FunctionEventInvokeConfig> put_function_event_invoke_config(Lambda* lambda, aws::RequestContext* context,
                                                                        api::PutFunctionEventInvokeConfigRequest in);
@@ -74,6 +78,20 @@ Reply<api::ListTagsResponse> list_tags(Lambda* lambda, aws::RequestContext* cont
 aws::Error service_failure(Lambda& lambda, const aws::RequestContext& context, const Error& cause);
 /// A function whose $LATEST is meant: 404 for any other qualifier, because there are no versions and aliases.
 aws::Outcome<Functions::FunctionPtr> find_latest(Lambda& lambda, const ports::FunctionRef& function);
+/// What the two ways to invoke are asked alike.
+struct InvocationInput {
+  std::string function_name;
+  std::optional<std::string> qualifier;
+  std::string type;  ///< RequestResponse, Event, DryRun
+  std::string payload;
+  std::optional<std::string> client_context;  ///< base64
+};
+/// The invocation that `in` asks for, when nothing about the request is wrong.
+aws::Outcome<ports::InvocationRequest> check_invocation(Lambda& lambda, const aws::RequestContext& context,
+                                                        InvocationInput in);
+/// The answer to an invocation whose function has not run.
+aws::Error invocation_failure(Lambda& lambda, const aws::RequestContext& context, const ports::FunctionRef& function,
+                              const ports::InvocationOutcome& outcome);
 /// 409 while a change is in progress, then 412 when `revision_id` is given and is not the present one.
 aws::Outcome<void> check_changeable(const Function& function, const std::optional<std::string>& revision_id);
 /// Judges and stores an uploaded zip. InvalidParameterValueException with AWS's texts for what cannot be unpacked.

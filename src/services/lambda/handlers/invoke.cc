@@ -56,65 +56,76 @@ aws::Error throttled(ports::ThrottleReason reason) {
   return error;
 }
 
-aws::Outcome<api::InvocationResponse> to_response(Lambda& lambda, const aws::RequestContext& context,
-                                                  const ports::FunctionRef& function, ports::InvocationOutcome outcome,
-                                                  bool want_log_tail) {
-  using Kind = ports::InvocationOutcome::Kind;
-  api::InvocationResponse out;
-  switch (outcome.kind) {
-    case Kind::kThrottled: return std::unexpected(throttled(outcome.throttle_reason));
-    case Kind::kNoSuchFunction: return std::unexpected(resolve_error(function, ports::ResolveFailure::kNoSuchFunction));
-    case Kind::kNotReady: return std::unexpected(resolve_error(function, outcome.resolve_failure));
-    case Kind::kSystemError:
-      return std::unexpected(service_failure(lambda, context, Error{Errc::kInternal, "invoking: " + outcome.detail}));
-    case Kind::kFunctionError: out.function_error = "Unhandled"; break;
-    case Kind::kSuccess: break;
-  }
-  out.status_code = 200;
-  out.payload = std::move(outcome.payload);
-  out.executed_version = std::move(outcome.executed_version);
-  if (want_log_tail) out.log_result = base64_encode(outcome.log_tail);
-  return out;
-}
-
 }  // namespace
 
 // The order of the checks is what clients can see: size, existence, state, JSON, concurrency (reference B.1).
-Reply<api::InvocationResponse> invoke(Lambda* lambda, aws::RequestContext* context, api::InvocationRequest in) {
-  const std::string type = in.invocation_type.value_or("RequestResponse");
-  std::string payload = std::move(in.payload).value_or("");
-  auto ref = function_ref(*context, in.function_name, in.qualifier);
-  if (!ref) co_return std::unexpected(std::move(ref.error()));
-  if (auto size = check_payload_size(payload.size(), type); !size) co_return std::unexpected(std::move(size.error()));
-  if (auto version = lambda->functions.resolve(*ref); !version) {
-    co_return std::unexpected(resolve_error(*ref, version.error()));
+aws::Outcome<ports::InvocationRequest> check_invocation(Lambda& lambda, const aws::RequestContext& context,
+                                                        InvocationInput in) {
+  auto ref = function_ref(context, in.function_name, in.qualifier);
+  if (!ref) return std::unexpected(std::move(ref.error()));
+  if (auto size = check_payload_size(in.payload.size(), in.type); !size)
+    return std::unexpected(std::move(size.error()));
+  if (auto version = lambda.functions.resolve(*ref); !version) {
+    return std::unexpected(resolve_error(*ref, version.error()));
   }
-  if (auto valid = json::validate(payload); !payload.empty() && !valid) {
-    co_return std::unexpected(api::invalid_request_content(fmt::format(
+  if (auto valid = json::validate(in.payload); !in.payload.empty() && !valid) {
+    return std::unexpected(api::invalid_request_content(fmt::format(
         "Could not parse request body into json: Could not parse payload into json: {}", valid.error().detail)));
   }
-  auto client_context = type == "RequestResponse" ? decode_client_context(in.client_context) : std::string();
-  if (!client_context) co_return std::unexpected(std::move(client_context.error()));
+  auto client_context = in.type == "RequestResponse" ? decode_client_context(in.client_context) : std::string();
+  if (!client_context) return std::unexpected(std::move(client_context.error()));
+  return ports::InvocationRequest{.function = std::move(*ref),
+                                  .request_id = context.request_id,
+                                  .payload = std::move(in.payload),
+                                  .client_context = std::move(*client_context),
+                                  .trace_header = context.headers.get_or("X-Amzn-Trace-Id", "")};
+}
+
+aws::Error invocation_failure(Lambda& lambda, const aws::RequestContext& context, const ports::FunctionRef& function,
+                              const ports::InvocationOutcome& outcome) {
+  using Kind = ports::InvocationOutcome::Kind;
+  switch (outcome.kind) {
+    case Kind::kThrottled: return throttled(outcome.throttle_reason);
+    case Kind::kNoSuchFunction: return resolve_error(function, ports::ResolveFailure::kNoSuchFunction);
+    case Kind::kNotReady: return resolve_error(function, outcome.resolve_failure);
+    case Kind::kSystemError:
+    case Kind::kFunctionError:
+    case Kind::kSuccess: break;
+  }
+  return service_failure(lambda, context, Error{Errc::kInternal, "invoking: " + outcome.detail});
+}
+
+Reply<api::InvocationResponse> invoke(Lambda* lambda, aws::RequestContext* context, api::InvocationRequest in) {
+  const std::string type = in.invocation_type.value_or("RequestResponse");
+  auto request = check_invocation(*lambda, *context,
+                                  {.function_name = std::move(in.function_name),
+                                   .qualifier = std::move(in.qualifier),
+                                   .type = type,
+                                   .payload = std::move(in.payload).value_or(""),
+                                   .client_context = std::move(in.client_context)});
+  if (!request) co_return std::unexpected(std::move(request.error()));
   if (type == "DryRun") co_return api::InvocationResponse{.status_code = 204};
   if (lambda->invoker == nullptr) {
     co_return std::unexpected(service_failure(*lambda, *context, Error{Errc::kUnavailable, "no invoker yet"}));
   }
-
-  ports::InvocationRequest request{.function = *ref,
-                                   .request_id = context->request_id,
-                                   .payload = std::move(payload),
-                                   .client_context = std::move(*client_context),
-                                   .trace_header = context->headers.get_or("X-Amzn-Trace-Id", "")};
   if (type == "Event") {
-    request.plane = ports::Plane::kAsync;
-    auto accepted = co_await lambda->invoker->enqueue(std::move(request));
+    request->plane = ports::Plane::kAsync;
+    auto accepted = co_await lambda->invoker->enqueue(std::move(*request));
     if (!accepted) co_return std::unexpected(service_failure(*lambda, *context, accepted.error()));
     co_return api::InvocationResponse{.status_code = 202};
   }
   const bool want_log_tail = in.log_type.value_or("None") == "Tail";
-  request.want_log_tail = want_log_tail;
-  auto outcome = co_await lambda->invoker->invoke(std::move(request));
-  co_return to_response(*lambda, *context, *ref, std::move(outcome), want_log_tail);
+  request->want_log_tail = want_log_tail;
+  const ports::FunctionRef function = request->function;
+  auto outcome = co_await lambda->invoker->invoke(std::move(*request));
+  if (!outcome.has_answer()) co_return std::unexpected(invocation_failure(*lambda, *context, function, outcome));
+  api::InvocationResponse out;
+  if (!outcome.ok()) out.function_error = "Unhandled";
+  out.status_code = 200;
+  out.payload = std::move(outcome.payload);
+  out.executed_version = std::move(outcome.executed_version);
+  if (want_log_tail) out.log_result = base64_encode(outcome.log_tail);
+  co_return out;
 }
 
 }  // namespace lambdad::lambda

@@ -1,9 +1,9 @@
-#include "event_sources/mappings/function_name.h"
+#include "ports/function_name.h"
 
 #include <algorithm>
 #include <vector>
 
-namespace lambdad::event_sources {
+namespace lambdad::ports {
 
 namespace {
 
@@ -27,8 +27,8 @@ bool is_name(std::string_view part) {
 
 }  // namespace
 
-std::optional<ports::FunctionRef> parse_function_name(std::string_view text, std::string_view account,
-                                                      std::string_view region) {
+std::optional<FunctionRef> parse_function_name(std::string_view text, std::string_view account,
+                                               std::string_view region) {
   std::vector<std::string_view> parts;
   for (std::size_t begin = 0;;) {
     const std::size_t colon = text.find(':', begin);
@@ -36,8 +36,7 @@ std::optional<ports::FunctionRef> parse_function_name(std::string_view text, std
     if (colon == std::string_view::npos) break;
     begin = colon + 1;
   }
-  ports::FunctionRef function{
-      .account = std::string(account), .region = std::string(region), .name = {}, .qualifier = {}};
+  FunctionRef function{.account = std::string(account), .region = std::string(region), .name = {}, .qualifier = {}};
   std::size_t at = 0;
   if (parts.size() > 3 && parts[0] == "arn" && parts[2] == "lambda") at = 3;
   const auto more = [&] { return at + 1 < parts.size(); };
@@ -54,4 +53,4 @@ std::optional<ports::FunctionRef> parse_function_name(std::string_view text, std
   return function;
 }
 
-}  // namespace lambdad::event_sources
+}  // namespace lambdad::ports

@@ -1,8 +1,8 @@
-#include "event_sources/mappings/function_name.h"
+#include "ports/function_name.h"
 
 #include <gtest/gtest.h>
 
-namespace lambdad::event_sources {
+namespace lambdad::ports {
 namespace {
 
 std::string arn_of(std::string_view text) {
@@ -45,4 +45,4 @@ TEST(FunctionName, RefusesWhatIsNone) {
 }
 
 }  // namespace
-}  // namespace lambdad::event_sources
+}  // namespace lambdad::ports

@@ -1,0 +1,113 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "aws/dispatcher.h"
+#include "http/message.h"
+#include "observe/log.h"
+#include "observe/metrics.h"
+#include "ports/functions.h"
+#include "ports/response_stream.h"
+#include "services/function_urls/url_config.h"
+#include "services/function_urls/url_event.h"
+#include "services/function_urls/url_store.h"
+#include "system/keyed_mutex.h"
+#include "system/system.h"
+
+namespace lambdad::function_urls {
+
+/// Function URLs: their configuration, which is part of Lambda's API, and the HTTP endpoints themselves.
+///
+/// A URL belongs to a function or to one of its aliases. It goes with its function; a URL whose alias has gone stays
+/// and answers 403, as on AWS.
+///
+/// A request to a URL: find the configuration by the host's first label, answer a CORS preflight, check who asks, make
+/// the event, run the function, and turn its answer into HTTP; with InvokeMode RESPONSE_STREAM while the function still
+/// writes it. Who asks: NONE lets everybody in. AWS_IAM wants a well-formed SigV4 signature (header or presigned) for
+/// the service "lambda" and the URL's region; the signature itself and permissions are not verified.
+///
+/// Ownership: owns its rows; borrows the rest, which outlives it. Threading: the loop only.
+/// End: stop(), when no request is running; required before destruction once start() was called.
+class FunctionUrlService {
+ public:
+  struct Options {
+    std::string data_directory;  ///< exists; function_urls.db is made in it
+    store::Durability durability = store::Durability::kFull;
+    /// Account of an access key; nullopt: `default_account`.
+    std::function<std::optional<std::string>(const std::string& access_key_id)> account_of;
+    std::string default_account = "000000000000";
+    /// Under which URLs are shown; requests are known by the beginning of their host, whatever follows.
+    std::string domain = "localhost";
+  };
+  FunctionUrlService(System& system, Logger& log, Metrics& metrics, Options options, ports::FunctionCatalog& catalog,
+                     ports::FunctionInvoker& invoker, ports::StreamInvoker& stream_invoker);
+  ~FunctionUrlService();
+
+  /// Reads the rows, once the catalog has its functions: URLs of functions that have gone are removed.
+  Async<Result<void>> start();
+  void register_operations(aws::Dispatcher& dispatcher);
+  Async<void> stop();
+  bool healthy() const { return store_ == nullptr || store_->healthy(); }
+  std::size_t size() const { return by_id_.size(); }
+
+  /// Whether a request with this Host field is for a function URL, known or not.
+  static bool is_url_host(std::string_view host) { return parse_url_host(host).has_value(); }
+  /// Answers a request whose Host is_url_host().
+  Async<http::Response> handle(http::Request request);
+
+  /// The operations.
+  using Context = aws::RequestContext;
+  Async<aws::Outcome<aws::lambda::CreateFunctionUrlConfigResponse>> create(
+      Context* context, aws::lambda::CreateFunctionUrlConfigRequest request);
+  Async<aws::Outcome<aws::lambda::UpdateFunctionUrlConfigResponse>> update(
+      Context* context, aws::lambda::UpdateFunctionUrlConfigRequest request);
+  Async<aws::Outcome<aws::lambda::GetFunctionUrlConfigResponse>> get(Context* context,
+                                                                     aws::lambda::GetFunctionUrlConfigRequest request);
+  Async<aws::Outcome<aws::Unit>> remove(Context* context, aws::lambda::DeleteFunctionUrlConfigRequest request);
+  Async<aws::Outcome<aws::lambda::ListFunctionUrlConfigsResponse>> list(
+      Context* context, aws::lambda::ListFunctionUrlConfigsRequest request);
+
+ private:
+  using ConfigPtr = std::shared_ptr<const UrlConfig>;
+  using Key = std::vector<std::string>;  // account, region, function, qualifier
+  static Key key_of(const ports::FunctionRef& function);
+
+  ConfigPtr find(const ports::FunctionRef& function) const;
+  std::vector<ConfigPtr> of_function(const ports::FunctionRef& function) const;
+  bool function_exists(ports::FunctionRef function) const;
+  bool target_exists(const ports::FunctionRef& function) const;
+  void show(UrlConfig config);
+  void forget(const UrlConfig& config);
+  Async<Result<void>> erase(UrlConfig config);
+  /// Removes the URLs of a function that has gone.
+  Async<void> remove_all(ports::FunctionRef function);
+  std::string new_id();
+  std::string new_trace_header();
+  aws::Error failure(const Context& context, const Error& cause);
+
+  std::optional<Caller> caller_of(const http::Request& request, const UrlConfig& config) const;
+  Async<http::Response> serve(ConfigPtr config, UrlHost host, http::Request request);
+  Async<http::Response> run_buffered(ports::InvocationRequest request);
+  Async<http::Response> run_streaming(ports::InvocationRequest request);
+
+  System& system_;
+  Logger& log_;
+  Metrics& metrics_;
+  Options options_;
+  ports::FunctionCatalog& catalog_;
+  ports::FunctionInvoker& invoker_;
+  ports::StreamInvoker& stream_invoker_;
+  std::unique_ptr<UrlStore> store_;
+  std::map<std::string, ConfigPtr, std::less<>> by_id_;
+  std::map<Key, ConfigPtr> by_function_;
+  KeyedMutex busy_;
+  TaskGroup tasks_;
+};
+
+}  // namespace lambdad::function_urls
