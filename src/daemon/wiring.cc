@@ -50,6 +50,7 @@ http::ServerLimits front_limits() {
     const std::string_view path = head.path();
     // One byte more, so that CreateFunction itself refuses with AWS's text.
     if (path.starts_with("/2015-03-31/functions") && !path.ends_with("/invocations")) return kRequestBytesMax + 1;
+    if (path.starts_with("/2018-10-31/layers")) return kRequestBytesMax + 1;
     return kOrdinaryRequestBytesMax;
   };
   return limits;
@@ -215,8 +216,7 @@ Result<void> Daemon::connect() {
   p.lambda->set_invoker(*p.invoker);
   p.lambda->set_stream_invoker(*p.invoker);
   p.lambda->catalog().on_change([&p](const ports::FunctionRef& function) {
-    auto current = p.lambda->catalog().resolve(function);
-    p.scheduler->retire_others(function, current ? (*current)->snapshot_id : "");
+    p.scheduler->retire_others(function, p.lambda->catalog().snapshots(function));
   });
 
   // The AWS APIs.
@@ -294,6 +294,7 @@ Async<Result<void>> Daemon::start() {
   // Functions may call back as soon as they run: listen before unfinished events are taken up.
   LD_CO_TRY_VOID(p.server->listen(p.options.listen));
   p.api_caller.set_base_url("http://" + p.server->address());
+  p.lambda->set_provisioner(*p.scheduler);
   LD_CO_TRY_VOID(p.async_plane->start());
   LD_CO_TRY_VOID(p.mappings->start());
   p.background.spawn("prepare runtimes", p.prepare_runtimes());
@@ -322,7 +323,14 @@ Async<void> Daemon::Parts::warn_of_missing_isolation() {
 Async<Result<execution::CodeDirectory>> Daemon::Parts::code_directory(ports::FunctionVersionPtr function) {
   auto unpacked = co_await packages.unpacked(function->code_sha256);
   if (!unpacked) co_return std::unexpected(unpacked.error());
-  co_return execution::CodeDirectory{unpacked->directory, unpacked->package};
+  execution::CodeDirectory code{.path = unpacked->directory, .opt_path = {}, .hold = unpacked->package};
+  if (function->layers.empty()) co_return code;
+  auto merged = co_await packages.merged(function->layers);
+  if (!merged) co_return std::unexpected(merged.error());
+  code.opt_path = merged->directory;
+  code.hold = std::make_shared<const std::pair<package::PackageStore::Ref, package::PackageStore::Ref>>(
+      unpacked->package, merged->package);
+  co_return code;
 }
 
 Async<Result<std::shared_ptr<execution::Environment>>> Daemon::Parts::make_environment(

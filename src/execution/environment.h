@@ -30,6 +30,8 @@ class Environment {
 
   /// Whether invoke() may be called: cold, or the runtime waits for an invocation.
   virtual bool available() const = 0;
+  /// Whether Init has succeeded in the process that lives: an invocation would begin at once.
+  virtual bool initialised() const = 0;
   /// The runtime has answered and will ask for the next invocation within microseconds, usually.
   virtual bool settling() const = 0;
   /// `callback` is called whenever available() becomes true after an invocation has ended (or its runtime has). It must

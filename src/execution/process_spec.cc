@@ -107,7 +107,7 @@ Result<sandbox::ProcessSpec> make_process_spec(const ports::FunctionVersion& fun
   } else if (family == "java") {
     spec.argv = java_argv(function, interpreter);
   } else if (family == "provided") {
-    spec.argv = {"/var/task/bootstrap"};
+    spec.argv = {facts.bootstrap};
   } else {
     return fail(Errc::kNotFound, "lambdad does not run {}", function.runtime);
   }

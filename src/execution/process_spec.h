@@ -19,6 +19,7 @@ struct EnvironmentFacts {
   std::string secret_access_key;
   std::string session_token;
   std::string initialization_type = "on-demand";
+  std::string bootstrap = "/var/task/bootstrap";  ///< of provided.*; a layer may bring it
 };
 
 /// Program, arguments and environment variables of a function's runtime.

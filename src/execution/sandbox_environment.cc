@@ -84,6 +84,7 @@ Async<Result<std::shared_ptr<SandboxEnvironment>>> SandboxEnvironment::create(En
   sandbox::SandboxSpec spec;
   spec.name = "env-" + id;
   spec.mounts = make_mounts(*function, interpreter, environment->code_.path, deps.runtimes.directory());
+  if (!environment->code_.opt_path.empty()) spec.mounts.push_back({environment->code_.opt_path, "/opt"});
   spec.links = make_links(*function);
   spec.memory_bytes = static_cast<std::uint64_t>(function->memory_mb) * 1024 * 1024;
   spec.tmp_bytes = static_cast<std::uint64_t>(function->ephemeral_storage_mb) * 1024 * 1024;
@@ -146,6 +147,9 @@ Async<std::optional<RuntimeApi::Answer>> SandboxEnvironment::start_process(std::
   facts.access_key_id = function_->account;
   facts.secret_access_key = deps_.system.random.hex(40);
   facts.session_token = deps_.system.random.hex(64);
+  facts.initialization_type = function_->initialization_type;
+  if (!code_.opt_path.empty() && !deps_.system.files.exists(code_.path + "/bootstrap"))
+    facts.bootstrap = "/opt/bootstrap";
 
   auto spec = make_process_spec(*function_, interpreter_, facts);
   RuntimeApi::Answer failure{.is_error = true};
@@ -271,7 +275,8 @@ Async<void> SandboxEnvironment::initialise() {
   LD_CHECK(!busy_ && !process_, "initialise() of an environment that runs");
   busy_ = true;
   const MonoTime begin = deps_.system.host_clock.mono();
-  const MonoTime limit = begin + kInitLimit;
+  const bool ahead = function_->initialization_type != "on-demand";
+  const MonoTime limit = begin + (ahead ? std::max<Duration>(kProvisionedInitLimit, function_->timeout) : kInitLimit);
   tasks_.spawn("environment init limit", wake_at(limit));
   InitResult result;
   if (auto failure = co_await start_process("")) {

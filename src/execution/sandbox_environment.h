@@ -22,9 +22,14 @@ namespace lambdad::execution {
 /// Longest Init of an on-demand environment. Source: Lambda Developer Guide, "Lambda runtime environment lifecycle".
 inline constexpr Duration kInitLimit = 10s;
 
-/// A directory with a function's code, there for as long as `hold` is.
+/// Longest Init of an environment made ahead of invocations; the function's timeout when that is longer. Source: the
+/// same page, provisioned concurrency.
+inline constexpr Duration kProvisionedInitLimit = 130s;
+
+/// Directories with a function's code and layers, there for as long as `hold` is.
 struct CodeDirectory {
   std::string path;
+  std::string opt_path;  ///< shown at /opt; empty: no layers
   std::shared_ptr<const void> hold;
 };
 
@@ -60,6 +65,7 @@ class SandboxEnvironment final : public Environment {
   Async<void> initialise() override;
   Async<ports::InvocationOutcome> invoke(ports::InvocationRequest request) override;
   bool available() const override;
+  bool initialised() const override { return initialised_; }
   bool settling() const override;
   void on_available(std::function<void()> callback) override { on_available_ = std::move(callback); }
   void freeze() override;

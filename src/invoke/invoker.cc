@@ -1,11 +1,14 @@
 #include "invoke/invoker.h"
 
+#include "invoke/recursion.h"
+#include "ports/throttle.h"
+
 namespace lambdad::invoke {
 
 namespace {
 
 using Kind = ports::InvocationOutcome::Kind;
-constexpr std::size_t kKinds = static_cast<std::size_t>(Kind::kNotReady) + 1;
+constexpr std::size_t kKinds = static_cast<std::size_t>(Kind::kRecursiveLoop) + 1;
 
 std::string_view status_of(Kind kind) {
   switch (kind) {
@@ -15,6 +18,7 @@ std::string_view status_of(Kind kind) {
     case Kind::kSystemError: return "system_error";
     case Kind::kNoSuchFunction: return "not_found";
     case Kind::kNotReady: return "not_ready";
+    case Kind::kRecursiveLoop: return "recursive_loop";
   }
   return "unknown";
 }
@@ -50,8 +54,14 @@ Async<ports::InvocationOutcome> Invoker::invoke(ports::InvocationRequest request
     record(function, outcome, Duration::zero());
     co_return outcome;
   }
-  auto permit = ledger_.acquire(function, catalog_.reserved_concurrency(function),
-                                catalog_.reserved_concurrency_total(function.account, function.region));
+  ChainLink link = follow_chain(request.trace_header, function.arn());
+  if (link.invocations >= kLoopInvocationsMax && catalog_.stops_loops(function)) {
+    outcome.kind = Kind::kRecursiveLoop;
+    record(function, outcome, Duration::zero());
+    co_return outcome;
+  }
+  const scheduler::Quota quota = quota_of(function, **resolved);
+  auto permit = ledger_.acquire(function, (*resolved)->snapshot_id, quota, begin);
   if (!permit) {
     outcome.kind = Kind::kThrottled;
     outcome.throttle_reason = permit.error();
@@ -59,10 +69,27 @@ Async<ports::InvocationOutcome> Invoker::invoke(ports::InvocationRequest request
     co_return outcome;
   }
   auto token = system_.activity.begin();
-  if (request.trace_header.empty()) request.trace_header = new_trace_header(system_);
-  outcome = co_await scheduler_.run(std::move(*resolved), std::move(request));
+  if (request.trace_header.empty()) {
+    link = follow_chain(new_trace_header(system_), function.arn());
+  }
+  request.trace_header = std::move(link.trace_header);
+  if (quota.provisioned_ready > 0) count_provisioned(function, permit->provisioned());
+  const auto placement = permit->provisioned() ? scheduler::Placement::kProvisioned : scheduler::Placement::kOnDemand;
+  outcome = co_await scheduler_.run(std::move(*resolved), std::move(request), placement);
   record(function, outcome, system_.host_clock.mono() - begin);
   co_return outcome;
+}
+
+scheduler::Quota Invoker::quota_of(const ports::FunctionRef& function, const ports::FunctionVersion& version) const {
+  scheduler::Quota quota{.reserved = catalog_.reserved_concurrency(function),
+                         .reserved_total = catalog_.reserved_concurrency_total(function.account, function.region)};
+  if (const int total = catalog_.provisioned_concurrency(function); total > 0) {
+    // What is not ready yet keeps nothing from running on demand meanwhile.
+    const auto status = scheduler_.provisioned(version.snapshot_id);
+    quota.provisioned_ready = status.available;
+    quota.provisioned_held = total - status.requested + status.available;
+  }
+  return quota;
 }
 
 std::unique_ptr<ports::ResponseStream> Invoker::invoke_streaming(ports::InvocationRequest request) {
@@ -84,6 +111,8 @@ Async<Result<void>> Invoker::enqueue(ports::InvocationRequest request) {
 struct Invoker::FunctionMetrics {
   std::array<Counter*, kKinds> invocations{};
   Histogram* seconds = nullptr;
+  Counter* provisioned = nullptr;
+  Counter* spillover = nullptr;
 };
 
 Invoker::~Invoker() = default;
@@ -92,6 +121,21 @@ Invoker::FunctionMetrics& Invoker::metrics_of(const ports::FunctionRef& function
   auto& found = function_metrics_[function.name];
   if (!found) found = std::make_unique<FunctionMetrics>();
   return *found;
+}
+
+void Invoker::count_provisioned(const ports::FunctionRef& function, bool provisioned) {
+  FunctionMetrics& of_function = metrics_of(function);
+  Counter*& counter = provisioned ? of_function.provisioned : of_function.spillover;
+  if (counter == nullptr) {
+    counter = provisioned
+                  ? &metrics_.counter("lambdad_provisioned_invocations_total",
+                                      "Invocations in environments of provisioned concurrency.",
+                                      {{"function", function.name}})
+                  : &metrics_.counter("lambdad_provisioned_spillover_total",
+                                      "Invocations on demand because the provisioned environments were all in use.",
+                                      {{"function", function.name}});
+  }
+  counter->add();
 }
 
 void Invoker::record(const ports::FunctionRef& function, const ports::InvocationOutcome& outcome, Duration took) {
@@ -108,6 +152,12 @@ void Invoker::record(const ports::FunctionRef& function, const ports::Invocation
           "lambdad_invocation_seconds", "Time from admission to the function's answer.", {{"function", function.name}});
     }
     of_function.seconds->observe(to_seconds(took));
+  }
+  if (outcome.kind == Kind::kThrottled) {
+    metrics_
+        .counter("lambdad_throttles_total", "Attempts that were refused for a quota, by reason.",
+                 {{"function", function.name}, {"reason", std::string(ports::to_string(outcome.throttle_reason))}})
+        .add();
   }
   if (outcome.kind == Kind::kSystemError) {
     log_.error("invocation_failed", {{"function", function.name}, {"reason", outcome.detail}});

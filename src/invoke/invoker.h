@@ -41,6 +41,8 @@ class Invoker final : public ports::FunctionInvoker, public ports::StreamInvoker
  private:
   struct FunctionMetrics;  // looked up by labels once per function, not once per invocation
   FunctionMetrics& metrics_of(const ports::FunctionRef& function);
+  scheduler::Quota quota_of(const ports::FunctionRef& function, const ports::FunctionVersion& version) const;
+  void count_provisioned(const ports::FunctionRef& function, bool provisioned);
   Async<void> run_streamed(ports::InvocationRequest request, std::shared_ptr<ResponsePipe> pipe);
   void record(const ports::FunctionRef& function, const ports::InvocationOutcome& outcome, Duration took);
 

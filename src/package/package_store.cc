@@ -2,6 +2,7 @@
 
 #include "base/encoding.h"
 #include "base/hash.h"
+#include "package/merge.h"
 
 namespace lambdad::package {
 namespace {
@@ -13,6 +14,19 @@ bool is_digest(std::string_view name) {
   return name.size() == 64 && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
+/// Puts what was made in `temporary` into its place, or removes it when making it failed.
+Result<void> place_tree(Files& files, Logger& log, Result<void> made, const std::string& temporary,
+                        const std::string& tree) {
+  Result<void> placed = made ? rename_directory(temporary, tree) : made;
+  if (placed) return {};
+  if (auto removed = files.remove_tree(temporary); !removed) {
+    log.warn("package_leftover", {{"directory", temporary}, {"error", removed.error().detail}});
+  }
+  // Somebody else was faster: a request that was cancelled leaves its work running.
+  if (made && files.exists(tree)) return {};
+  return placed;
+}
+
 /// Runs on a worker thread, perhaps after the store is gone: uses only what outlives the worker pool.
 Result<void> make_tree(Files& files, Logger& log, store::Blobs& blobs, const UnpackLimits& limits,
                        const std::string& sha256, const std::string& temporary, const std::string& tree) {
@@ -20,14 +34,7 @@ Result<void> make_tree(Files& files, Logger& log, store::Blobs& blobs, const Unp
   LD_TRY(const std::string bytes, blobs.get(sha256));
   LD_TRY_VOID(files.make_directories(temporary));
   auto unpacked = unpack(bytes, temporary, limits);
-  Result<void> placed = unpacked ? rename_directory(temporary, tree) : std::unexpected(unpacked.error());
-  if (placed) return {};
-  if (auto removed = files.remove_tree(temporary); !removed) {
-    log.warn("package_leftover", {{"directory", temporary}, {"error", removed.error().detail}});
-  }
-  // Somebody else was faster: a request that was cancelled leaves its work running.
-  if (unpacked && files.exists(tree)) return {};
-  return placed;
+  return place_tree(files, log, unpacked ? Result<void>() : std::unexpected(unpacked.error()), temporary, tree);
 }
 
 }  // namespace
@@ -113,23 +120,23 @@ PackageStore::Ref PackageStore::hold(const std::string& sha256) {
 
 Async<Result<PackageStore::Package>> PackageStore::examine(std::string zip) {
   co_return co_await system_.workers.run([zip = std::move(zip), limits = limits_]() -> Result<Package> {
-    if (auto judged = inspect(zip, limits); !judged) return std::unexpected(judged.error());
-    return Package{.sha256 = hex_encode(sha256(zip)), .size = zip.size()};
+    LD_TRY(const UnpackReport judged, inspect(zip, limits));
+    return Package{.sha256 = hex_encode(sha256(zip)), .size = zip.size(), .unzipped = judged.bytes};
   });
 }
 
-Async<Result<PackageStore::Ref>> PackageStore::put(std::string zip) {
+Async<Result<PackageStore::Stored>> PackageStore::put(std::string zip) {
   auto bytes = std::make_shared<const std::string>(std::move(zip));
-  auto digest = co_await system_.workers.run([bytes, limits = limits_]() -> Result<std::string> {
-    if (auto judged = inspect(*bytes, limits); !judged) return std::unexpected(judged.error());
-    return hex_encode(sha256(*bytes));
+  auto judged = co_await system_.workers.run([bytes, limits = limits_]() -> Result<Package> {
+    LD_TRY(const UnpackReport report, inspect(*bytes, limits));
+    return Package{.sha256 = hex_encode(sha256(*bytes)), .size = bytes->size(), .unzipped = report.bytes};
   });
-  if (!digest) co_return std::unexpected(std::move(digest.error()));
-  Ref ref = hold(*digest);
-  auto guard = co_await busy_.acquire(*digest);
+  if (!judged) co_return std::unexpected(std::move(judged.error()));
+  Stored result{.package = hold(judged->sha256), .unzipped = judged->unzipped};
+  auto guard = co_await busy_.acquire(judged->sha256);
   auto stored = co_await system_.workers.run([bytes, blobs = &blobs_] { return blobs->put(*bytes); });
   if (!stored) co_return fail_with(stored.error(), "storing a package");
-  co_return ref;
+  co_return result;
 }
 
 Async<Result<std::string>> PackageStore::zip(std::string sha256) {
@@ -148,6 +155,42 @@ Async<Result<PackageStore::Unpacked>> PackageStore::unpacked(std::string sha256)
       [files = &system_.files, log = &log_, blobs = &blobs_, limits = limits_, sha256, temporary,
        directory = result.directory] { return make_tree(*files, *log, *blobs, limits, sha256, temporary, directory); });
   if (!made) co_return std::unexpected(std::move(made.error()));
+  co_return result;
+}
+
+std::string PackageStore::merged_name(const std::vector<std::string>& sha256s) {
+  if (sha256s.size() == 1) return sha256s.front();
+  std::string list = "merged";
+  for (const std::string& each : sha256s) list += "\n" + each;
+  return hex_encode(sha256(list));
+}
+
+Async<Result<PackageStore::Unpacked>> PackageStore::merged(std::vector<std::string> sha256s) {
+  LD_CHECK(!sha256s.empty());
+  if (sha256s.size() == 1) co_return co_await unpacked(sha256s.front());
+  const std::string name = merged_name(sha256s);
+  Unpacked result{.package = hold(name), .directory = tree(name)};
+  auto guard = co_await busy_.acquire(name);
+  auto activity = system_.activity.begin();
+  auto there = co_await system_.workers.run(
+      [files = &system_.files, directory = result.directory] { return files->exists(directory); });
+  if (there) co_return result;
+  std::vector<Ref> held;
+  std::vector<std::string> trees;
+  for (const std::string& each : sha256s) {
+    auto part = co_await unpacked(each);
+    if (!part) co_return std::unexpected(std::move(part.error()));
+    held.push_back(std::move(part->package));
+    trees.push_back(std::move(part->directory));
+  }
+  const std::string temporary = fmt::format("{}/{}{}", directory_, kTemporaryPrefix, system_.random.hex(16));
+  auto made = co_await system_.workers.run(
+      [files = &system_.files, log = &log_, trees, temporary, directory = result.directory]() -> Result<void> {
+        LD_TRY_VOID(files->make_directories(temporary));
+        auto laid = merge_trees(trees, temporary);
+        return place_tree(*files, *log, std::move(laid), temporary, directory);
+      });
+  if (!made) co_return fail_with(made.error(), "merging layers");
   co_return result;
 }
 

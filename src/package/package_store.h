@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "observe/log.h"
@@ -33,6 +34,8 @@ class PackageStore {
   struct Package {
     std::string sha256;      ///< hex
     std::uint64_t size = 0;  ///< of the zip; 0 when taken by digest
+    /// Of all files, as the zip's table of contents says; only what examine() returns has it.
+    std::uint64_t unzipped = 0;
   };
   using Ref = std::shared_ptr<const Package>;
 
@@ -48,8 +51,12 @@ class PackageStore {
   Async<Result<void>> start();
   Async<void> stop();
 
+  struct Stored {
+    Ref package;
+    std::uint64_t unzipped = 0;  ///< bytes of all files, as the zip's table of contents says
+  };
   /// Judges the zip, then stores it durably. Errors of inspect(), of Blobs.
-  Async<Result<Ref>> put(std::string zip);
+  Async<Result<Stored>> put(std::string zip);
   /// Judges and digests only; stores nothing.
   Async<Result<Package>> examine(std::string zip);
   /// Keeps the package from being removed; does not look whether it is there.
@@ -61,6 +68,11 @@ class PackageStore {
   };
   /// The unpacked tree; unpacks on first use, once for all who wait for it. kNotFound when there is no such zip.
   Async<Result<Unpacked>> unpacked(std::string sha256);
+  /// Several trees laid over one another, later ones on top: the layers of a function, as /opt shows them. Made once
+  /// per list, of hard links; named merged_name(), under which it is held, kept and released like a package.
+  Async<Result<Unpacked>> merged(std::vector<std::string> sha256s);
+  /// Hex, like a digest; of one tree that tree's own digest. `sha256s` must not be empty.
+  static std::string merged_name(const std::vector<std::string>& sha256s);
   /// The zip's bytes.
   Async<Result<std::string>> zip(std::string sha256);
 

@@ -45,12 +45,12 @@ class PackageStoreTest : public ::testing::Test {
 TEST_F(PackageStoreTest, UnpacksOnceAndByContent) {
   auto ref = sim.run(store->put(zip()));
   ASSERT_TRUE(ref) << ref.error().detail;
-  EXPECT_EQ((*ref)->sha256, hex_encode(sha256(zip())));
-  auto first = sim.run(store->unpacked((*ref)->sha256));
+  EXPECT_EQ(ref->package->sha256, hex_encode(sha256(zip())));
+  auto first = sim.run(store->unpacked(ref->package->sha256));
   ASSERT_TRUE(first) << first.error().detail;
-  EXPECT_EQ(first->directory, directory() + "/" + (*ref)->sha256);
+  EXPECT_EQ(first->directory, directory() + "/" + ref->package->sha256);
   std::ofstream(first->directory + "/mark") << "kept";
-  auto second = sim.run(store->unpacked((*ref)->sha256));
+  auto second = sim.run(store->unpacked(ref->package->sha256));
   ASSERT_TRUE(second);
   EXPECT_TRUE(fs::exists(second->directory + "/mark"));
 }
@@ -61,7 +61,7 @@ Async<void> unpack_into(PackageStore* store, std::string sha256, int* succeeded)
 }
 
 TEST_F(PackageStoreTest, ConcurrentRequestsShareTheWork) {
-  auto ref = *sim.run(store->put(zip()));
+  auto ref = sim.run(store->put(zip()))->package;
   TaskGroup tasks(sim.loop());
   int succeeded = 0;
   for (int i = 0; i < 10; ++i) tasks.spawn("unpack", unpack_into(store.get(), ref->sha256, &succeeded));
@@ -73,7 +73,7 @@ TEST_F(PackageStoreTest, ConcurrentRequestsShareTheWork) {
 }
 
 TEST_F(PackageStoreTest, ReleasedPackagesGoWhenNobodyNeedsThem) {
-  auto ref = *sim.run(store->put(zip()));
+  auto ref = sim.run(store->put(zip()))->package;
   const std::string sha256 = ref->sha256;
   auto unpacked = *sim.run(store->unpacked(sha256));
   store->release(sha256);
@@ -89,7 +89,7 @@ TEST_F(PackageStoreTest, ReleasedPackagesGoWhenNobodyNeedsThem) {
 }
 
 TEST_F(PackageStoreTest, APackageThatARowNamesStays) {
-  auto ref = *sim.run(store->put(zip()));
+  auto ref = sim.run(store->put(zip()))->package;
   const std::string sha256 = ref->sha256;
   named.insert(sha256);
   store->release(sha256);
@@ -99,7 +99,7 @@ TEST_F(PackageStoreTest, APackageThatARowNamesStays) {
 }
 
 TEST_F(PackageStoreTest, DroppingARefWithoutReleaseRemovesNothing) {
-  auto ref = *sim.run(store->put(zip()));
+  auto ref = sim.run(store->put(zip()))->package;
   const std::string sha256 = ref->sha256;
   ref.reset();
   sim.run(store->settle());
@@ -107,8 +107,8 @@ TEST_F(PackageStoreTest, DroppingARefWithoutReleaseRemovesNothing) {
 }
 
 TEST_F(PackageStoreTest, StartDropsHalfMadeAndUnknownTreesAndKeepsTheRest) {
-  auto kept = *sim.run(store->put(zip("kept")));
-  auto unknown = *sim.run(store->put(zip("unknown")));
+  auto kept = sim.run(store->put(zip("kept")))->package;
+  auto unknown = sim.run(store->put(zip("unknown")))->package;
   ASSERT_TRUE(sim.run(store->unpacked(kept->sha256)));
   ASSERT_TRUE(sim.run(store->unpacked(unknown->sha256)));
   fs::create_directories(directory() + "/.unpacking-0123");
@@ -122,7 +122,7 @@ TEST_F(PackageStoreTest, StartDropsHalfMadeAndUnknownTreesAndKeepsTheRest) {
 }
 
 TEST_F(PackageStoreTest, TreesOfAnEarlierBootAreMadeAgain) {
-  auto ref = *sim.run(store->put(zip()));
+  auto ref = sim.run(store->put(zip()))->package;
   named.insert(ref->sha256);
   ASSERT_TRUE(sim.run(store->unpacked(ref->sha256)));
   std::ofstream(directory() + "/.boot_id") << "another boot";
@@ -136,13 +136,40 @@ TEST_F(PackageStoreTest, TreesOfAnEarlierBootAreMadeAgain) {
 TEST_F(PackageStoreTest, WhatCannotBeUnpackedLeavesNothingBehind) {
   auto ref = sim.run(store->put(TestZip().file("a", "1").add("b", "data", {.crc_change = 1}).bytes()));
   ASSERT_TRUE(ref);
-  auto unpacked = sim.run(store->unpacked((*ref)->sha256));
+  auto unpacked = sim.run(store->unpacked(ref->package->sha256));
   ASSERT_FALSE(unpacked);
   EXPECT_EQ(unpacked.error().code, Errc::kInvalid);
-  EXPECT_FALSE(tree_exists((*ref)->sha256));
+  EXPECT_FALSE(tree_exists(ref->package->sha256));
   for (const auto& entry : fs::directory_iterator(directory())) {
     EXPECT_FALSE(entry.path().filename().string().starts_with(".unpacking")) << entry.path();
   }
+}
+
+TEST_F(PackageStoreTest, MergedTreesAreMadeOncePerListAndGoWhenNobodyNamesThem) {
+  const auto below = sim.run(store->put(TestZip().file("a", "1").file("both", "below").bytes()))->package->sha256;
+  const auto above = sim.run(store->put(TestZip().file("b", "2").file("both", "above").bytes()))->package->sha256;
+  const std::string name = PackageStore::merged_name({below, above});
+  named = {below, above, name};
+  auto merged = sim.run(store->merged({below, above}));
+  ASSERT_TRUE(merged) << merged.error().detail;
+  EXPECT_EQ(merged->directory, directory() + "/" + name);
+  std::ifstream both(merged->directory + "/both");
+  std::string content;
+  both >> content;
+  EXPECT_EQ(content, "above");
+  EXPECT_EQ(fs::hard_link_count(merged->directory + "/a"), 2u);
+  EXPECT_NE(PackageStore::merged_name({above, below}), name);
+  EXPECT_EQ(PackageStore::merged_name({below}), below);
+  close();
+  open();
+  EXPECT_TRUE(tree_exists(name));
+  named.erase(name);
+  merged = sim.run(store->merged({below, above}));
+  store->release(name);
+  merged = fail(Errc::kClosed, "let go");
+  sim.run(store->settle());
+  EXPECT_FALSE(tree_exists(name));
+  EXPECT_TRUE(tree_exists(below));
 }
 
 TEST_F(PackageStoreTest, RefusedZipsAreNotStored) {

@@ -42,8 +42,11 @@ struct FunctionVersion {
   int memory_mb = 128;
   int ephemeral_storage_mb = 512;
   std::map<std::string, std::string> environment;
-  std::string log_group;        ///< "/aws/lambda/NAME"
-  std::string dead_letter_arn;  ///< empty: none
+  std::vector<std::string> layers;  ///< hex digests of the zips, in the order in which they are laid over one another
+  std::string log_group;            ///< "/aws/lambda/NAME"
+  std::string dead_letter_arn;      ///< empty: none
+  /// AWS_LAMBDA_INITIALIZATION_TYPE: "provisioned-concurrency" in the copies that environments made ahead are given.
+  std::string initialization_type = "on-demand";
   FunctionArn unqualified_arn() const { return FunctionArn{region, account, name, ""}; }
 };
 using FunctionVersionPtr = std::shared_ptr<const FunctionVersion>;
@@ -65,11 +68,19 @@ enum class ResolveFailure {
 /// What the data plane knows of functions. Threading: the loop only.
 struct FunctionCatalog {
   virtual ~FunctionCatalog() = default;
+  /// The version to run now. An alias with routing weights draws one of its versions at random on each call.
   virtual std::expected<FunctionVersionPtr, ResolveFailure> resolve(const FunctionRef& function) = 0;
   /// Reserved concurrency of the function; nullopt when none is set.
   virtual std::optional<int> reserved_concurrency(const FunctionRef& function) = 0;
-  /// Sum of all reserved concurrency in the account and region: what functions without a reservation cannot have.
+  /// What functions without a reservation cannot have of the account's concurrency in the region: everything reserved,
+  /// and the provisioned concurrency of functions that have no reservation. Constant time.
   virtual int reserved_concurrency_total(const std::string& account, const std::string& region) = 0;
+  /// Provisioned concurrency asked for, over all versions and aliases of the function. Constant time.
+  virtual int provisioned_concurrency(const FunctionRef&) { return 0; }
+  /// Whether the function is stopped when it is invoked in a loop.
+  virtual bool stops_loops(const FunctionRef&) { return true; }
+  /// Ids of all snapshots of the function that may be invoked; empty when it is gone.
+  virtual std::vector<std::string> snapshots(const FunctionRef&) { return {}; }
   virtual EventInvokeConfig event_invoke_config(const FunctionRef& function) = 0;
   /// `listener(account, region, name)` runs when a function's snapshots changed or it was deleted, so that idle
   /// environments of older snapshots can go.
@@ -94,7 +105,12 @@ struct InvocationRequest {
 };
 
 /// Reason member of TooManyRequestsException. Source: Lambda API reference, ThrottleReason.
-enum class ThrottleReason { kConcurrentInvocationLimit, kReservedConcurrentInvocationLimit, kInvocationRateLimit };
+enum class ThrottleReason {
+  kConcurrentInvocationLimit,          ///< of the account, or no further environment may be made yet
+  kReservedConcurrentInvocationLimit,  ///< of the function
+  kInvocationRateLimit,                ///< of the account
+  kReservedInvocationRateLimit,        ///< of the function
+};
 
 /// What became of one attempt. The kind says whether the asynchronous plane and the pollers try again, and whether
 /// that try counts.
@@ -106,6 +122,7 @@ struct InvocationOutcome {
     kSystemError,     ///< 5xx, environment could not be made; retried without counting
     kNoSuchFunction,  ///< 404
     kNotReady,        ///< 409 Pending / Failed
+    kRecursiveLoop,   ///< 400, stopped before it ran; not retried
   };
   Kind kind = Kind::kSystemError;
   std::string payload;  ///< the response as far as it did not go to the sink, or the document of a function error
@@ -129,6 +146,21 @@ struct FunctionInvoker {
   virtual Async<InvocationOutcome> invoke(InvocationRequest request) = 0;
   /// Puts the event into the durable queue (Event). Returns after the commit. kUnavailable: nothing was accepted.
   virtual Async<Result<void>> enqueue(InvocationRequest request) = 0;
+};
+
+/// Environments that are initialised ahead of invocations: provisioned concurrency.
+/// Threading: the loop only. Nothing waits; the work goes on behind the call.
+struct EnvironmentProvisioner {
+  virtual ~EnvironmentProvisioner() = default;
+  /// From now on `count` environments of this snapshot are kept; 0: none any more.
+  virtual void provision(FunctionVersionPtr function, int count) = 0;
+  struct Status {
+    int requested = 0;
+    int allocated = 0;    ///< environments that exist, initialised or not
+    int available = 0;    ///< initialised
+    std::string failure;  ///< why the last try to make one failed; empty when it did not
+  };
+  virtual Status provisioned(const std::string& snapshot_id) const = 0;
 };
 
 }  // namespace lambdad::ports

@@ -1,22 +1,20 @@
 #include "sandbox/seccomp_filter.h"
 
+#include <linux/filter.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <bit>
 #include <cerrno>
 #include <cstddef>
-#include <memory>
+#include <map>
+#include <span>
 
 #include <seccomp.h>
-
-#include "system/files.h"
 
 namespace lambdad::sandbox {
 
@@ -153,7 +151,6 @@ constexpr const char* kAllowed[] = {"accept",
                                     "io_pgetevents_time64",
                                     "io_setup",
                                     "io_submit",
-                                    "ioctl",
                                     "ioprio_get",
                                     "ioprio_set",
                                     "ipc",
@@ -402,60 +399,95 @@ constexpr const char* kDeniedWithEperm[] = {
 
 // As clone's first argument. CLONE_NEWTIME shares its bit with the exit signal there and is only reachable by clone3
 // and unshare.
-constexpr std::uint64_t kNamespaceFlags[] = {CLONE_NEWUSER, CLONE_NEWNS,  CLONE_NEWPID,   CLONE_NEWNET,
-                                             CLONE_NEWIPC,  CLONE_NEWUTS, CLONE_NEWCGROUP};
+constexpr std::uint32_t kNamespaceFlags =
+    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+constexpr std::uint32_t kFamilies[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+// ioctl requests that type into a terminal (TIOCSTI) or paste into a console (TIOCLINUX).
+constexpr std::uint32_t kTerminalRequests[] = {0x5412, 0x541c};
 
-constexpr int kAllowedFamilies[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+constexpr std::uint32_t refuse(int error) { return SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error); }
 
-constexpr int kFamilies = 64;
+sock_filter load(std::size_t offset) { return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offset)); }
+sock_filter give(std::uint32_t action) { return BPF_STMT(BPF_RET | BPF_K, action); }
+sock_filter jump(std::uint16_t test, std::uint32_t value, std::size_t if_true, std::size_t if_false) {
+  return BPF_JUMP(static_cast<std::uint16_t>(BPF_JMP | test | BPF_K), value, static_cast<std::uint8_t>(if_true),
+                  static_cast<std::uint8_t>(if_false));
+}
 
-// In front of what libseccomp makes, which can say "one of these" of an argument but not "none of these": ioctl
-// requests that type into a terminal (TIOCSTI) or paste into a console (TIOCLINUX). The kernel looks at 32 bits of the
-// request.
-constexpr std::uint32_t kTiocsti = 0x5412, kTioclinux = 0x541c;
-constexpr std::uint32_t kRequestOffset =
-    offsetof(seccomp_data, args[1]) + (std::endian::native == std::endian::little ? 0 : 4);
-constexpr sock_filter kTerminalRequests[] = {
-    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 4),
-    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kRequestOffset),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kTiocsti, 1, 0),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kTioclinux, 0, 1),
-    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+// The low 32 bits of an argument, which are all the kernel looks at in those that are judged here.
+sock_filter load_argument(std::size_t index) {
+  return load(offsetof(seccomp_data, args) + 8 * index + (std::endian::native == std::endian::little ? 0 : 4));
+}
+
+void append(SeccompProgram& program, const SeccompProgram& more) {
+  program.insert(program.end(), more.begin(), more.end());
+}
+
+// `number` is judged by `rule`, which ends in an answer; others go on.
+void add_rule(SeccompProgram& program, std::uint32_t number, const SeccompProgram& rule) {
+  program.push_back(jump(BPF_JEQ, number, 0, rule.size()));
+  append(program, rule);
+}
+
+// One of `values` in argument `index` gets `listed`, anything else `otherwise`.
+SeccompProgram judge_argument(std::size_t index, std::span<const std::uint32_t> values, std::uint32_t listed,
+                              std::uint32_t otherwise) {
+  SeccompProgram rule{load_argument(index)};
+  for (std::size_t left = values.size(); left > 0; --left) {
+    rule.push_back(jump(BPF_JEQ, values[values.size() - left], left, 0));
+  }
+  rule.push_back(give(otherwise));
+  rule.push_back(give(listed));
+  return rule;
+}
+
+// Numbers from `first` up to the next range's get `action`.
+struct Range {
+  std::uint32_t first = 0;
+  std::uint32_t action = 0;
 };
 
-bool add_rules(scmp_filter_ctx context) {
-  auto add = [context](const char* name, std::uint32_t action) {
-    const int number = ::seccomp_syscall_resolve_name(name);
-    if (number == __NR_SCMP_ERROR) return true;
-    const int code = ::seccomp_rule_add(context, action, number, 0);
-    // A pseudo system call of another architecture has nothing to rule here.
-    return code == 0 || code == -EDOM;
+// A binary search for the range of the loaded number. A program of few instructions is what counts: the kernel compiles
+// it at every start of a program and keeps the answers that depend on the number alone in a table.
+SeccompProgram search(std::span<const Range> ranges) {
+  if (ranges.size() == 1) return {give(ranges[0].action)};
+  const std::size_t middle = ranges.size() / 2;
+  const SeccompProgram lower = search(ranges.first(middle));
+  LD_CHECK(lower.size() < 256, "a seccomp filter of so many ranges needs longer jumps");
+  SeccompProgram program{jump(BPF_JGE, ranges[middle].first, lower.size(), 0)};
+  append(program, lower);
+  append(program, search(ranges.subspan(middle)));
+  return program;
+}
+
+// The system calls that are answered by their number alone, in ranges; what is not named does not exist.
+std::vector<Range> make_ranges() {
+  std::map<std::uint32_t, std::uint32_t> actions;
+  auto add = [&actions](const char* name, std::uint32_t action) {
+    // Negative: this CPU does not have it, or libseccomp does not know it.
+    if (const int number = ::seccomp_syscall_resolve_name(name); number >= 0) {
+      actions[static_cast<std::uint32_t>(number)] = action;
+    }
   };
-  for (const char* name : kDeniedWithEperm) {
-    if (!add(name, SCMP_ACT_ERRNO(EPERM))) return false;
+  for (const char* name : kAllowed) add(name, SECCOMP_RET_ALLOW);
+  for (const char* name : kDeniedWithEperm) add(name, refuse(EPERM));
+  std::vector<Range> ranges{{0, refuse(ENOSYS)}};
+  auto begin = [&ranges](std::uint32_t first, std::uint32_t action) {
+    if (ranges.back().action == action) return;
+    if (ranges.back().first == first) {
+      ranges.back().action = action;
+    } else {
+      ranges.push_back({first, action});
+    }
+  };
+  std::uint32_t next = 0;
+  for (const auto& [number, action] : actions) {
+    if (number != next) begin(next, refuse(ENOSYS));
+    begin(number, action);
+    next = number + 1;
   }
-  for (const char* name : kAllowed) {
-    if (!add(name, SCMP_ACT_ALLOW)) return false;
-  }
-  std::uint64_t all_namespaces = 0;
-  for (const std::uint64_t flag : kNamespaceFlags) {
-    all_namespaces |= flag;
-    const scmp_arg_cmp has_flag{.arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = flag, .datum_b = flag};
-    if (::seccomp_rule_add_array(context, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1, &has_flag) != 0) return false;
-  }
-  const scmp_arg_cmp without{.arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = all_namespaces, .datum_b = 0};
-  if (::seccomp_rule_add_array(context, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, &without) != 0) return false;
-  for (int family = 0; family < kFamilies; ++family) {
-    const bool allowed =
-        std::find(std::begin(kAllowedFamilies), std::end(kAllowedFamilies), family) != std::end(kAllowedFamilies);
-    // The kernel looks at 32 bits of the family; so does this.
-    const scmp_arg_cmp is{
-        .arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = 0xffffffff, .datum_b = static_cast<std::uint64_t>(family)};
-    const std::uint32_t action = allowed ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EAFNOSUPPORT);
-    if (::seccomp_rule_add_array(context, action, SCMP_SYS(socket), 1, &is) != 0) return false;
-  }
-  return true;
+  begin(next, refuse(ENOSYS));
+  return ranges;
 }
 
 }  // namespace
@@ -465,23 +497,17 @@ Result<SeccompProgram> make_seccomp_program() {
   if (::syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) != 0) {
     return fail(Errc::kUnavailable, "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)");
   }
-  std::unique_ptr<void, void (*)(void*)> context(::seccomp_init(SCMP_ACT_ERRNO(ENOSYS)), ::seccomp_release);
-  if (context == nullptr || ::seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) != 0 ||
-      ::seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2) != 0 || !add_rules(context.get())) {
-    return fail(Errc::kUnavailable, "libseccomp cannot make a filter for this CPU");
-  }
-  UniqueFd memory(::memfd_create("seccomp", MFD_CLOEXEC));
-  if (!memory || ::seccomp_export_bpf(context.get(), memory.get()) != 0) {
-    return fail(Errc::kUnavailable, "libseccomp cannot write its filter");
-  }
-  struct stat status{};
-  ::fstat(memory.get(), &status);
-  SeccompProgram program(static_cast<std::size_t>(status.st_size) / sizeof(sock_filter));
-  const std::size_t bytes = program.size() * sizeof(sock_filter);
-  if (program.empty() || ::pread(memory.get(), program.data(), bytes, 0) != static_cast<ssize_t>(bytes)) {
-    return fail(Errc::kInternal, "reading the filter back");
-  }
-  program.insert(program.begin(), std::begin(kTerminalRequests), std::end(kTerminalRequests));
+  SeccompProgram program{load(offsetof(seccomp_data, arch)), jump(BPF_JEQ, ::seccomp_arch_native(), 1, 0),
+                         give(SECCOMP_RET_KILL_PROCESS), load(offsetof(seccomp_data, nr))};
+#ifdef __x86_64__
+  // x32 calls say that they are x86_64's and have this bit.
+  append(program, {jump(BPF_JGE, 0x40000000, 0, 1), give(SECCOMP_RET_KILL_PROCESS)});
+#endif
+  add_rule(program, SYS_ioctl, judge_argument(1, kTerminalRequests, refuse(EPERM), SECCOMP_RET_ALLOW));
+  add_rule(program, SYS_socket, judge_argument(0, kFamilies, SECCOMP_RET_ALLOW, refuse(EAFNOSUPPORT)));
+  add_rule(program, SYS_clone,
+           {load_argument(0), jump(BPF_JSET, kNamespaceFlags, 0, 1), give(refuse(EPERM)), give(SECCOMP_RET_ALLOW)});
+  append(program, search(make_ranges()));
   return program;
 }
 

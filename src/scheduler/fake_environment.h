@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "execution/environment.h"
 #include "system/clock.h"
@@ -21,7 +22,11 @@ struct FakeRuntime {
   int invocations = 0;
   int running = 0;
   int running_max = 0;
+  int ahead = 0;  ///< invocations in environments of provisioned concurrency
   bool fail_to_make = false;
+  bool fail_init = false;
+  std::vector<std::weak_ptr<execution::Environment>> environments;  ///< in the order they were made
+  bool crash = false;                                               ///< invocations end the process
 };
 
 class FakeEnvironment final : public execution::Environment, public std::enable_shared_from_this<FakeEnvironment> {
@@ -29,7 +34,12 @@ class FakeEnvironment final : public execution::Environment, public std::enable_
   FakeEnvironment(Loop& loop, Clock& clock, FakeRuntime& runtime, ports::FunctionVersionPtr function, int number)
       : clock_(clock), runtime_(runtime), function_(std::move(function)), number_(number), tasks_(loop) {}
 
-  Async<void> initialise() override { co_await clock_.sleep_for(runtime_.init); }
+  Async<void> initialise() override {
+    state_ = State::kBusy;
+    co_await clock_.sleep_for(runtime_.init);
+    initialised_ = !runtime_.fail_init;
+    state_ = State::kReady;
+  }
 
   /// Answers with the number of this environment.
   Async<ports::InvocationOutcome> invoke(ports::InvocationRequest) override {
@@ -39,6 +49,8 @@ class FakeEnvironment final : public execution::Environment, public std::enable_
     runtime_.running_max = std::max(runtime_.running_max, ++runtime_.running);
     co_await clock_.sleep_for(runtime_.work);
     --runtime_.running;
+    initialised_ = !runtime_.crash;
+    if (function_->initialization_type != "on-demand") ++runtime_.ahead;
     ports::InvocationOutcome outcome;
     outcome.kind = ports::InvocationOutcome::Kind::kSuccess;
     outcome.payload = std::to_string(number_);
@@ -51,9 +63,15 @@ class FakeEnvironment final : public execution::Environment, public std::enable_
     co_return outcome;
   }
 
+  bool initialised() const override { return initialised_; }
   bool available() const override { return state_ == State::kReady; }
   bool settling() const override { return state_ == State::kSettling; }
   void on_available(std::function<void()> callback) override { on_available_ = std::move(callback); }
+  /// The process ends by itself, between invocations.
+  void end() {
+    initialised_ = false;
+    if (on_available_) on_available_();
+  }
   void freeze() override { ++runtime_.frozen; }
   Async<void> shutdown() override {
     ++runtime_.shut_down;
@@ -73,6 +91,7 @@ class FakeEnvironment final : public execution::Environment, public std::enable_
   ports::FunctionVersionPtr function_;
   int number_;
   State state_ = State::kReady;
+  bool initialised_ = false;
   std::function<void()> on_available_;
   TaskGroup tasks_;
 };
@@ -83,7 +102,9 @@ inline execution::EnvironmentFactory fake_factory(Loop& loop, Clock& clock, Fake
           &runtime](ports::FunctionVersionPtr function) -> Async<Result<std::shared_ptr<execution::Environment>>> {
     if (runtime.fail_to_make) co_return fail(Errc::kUnavailable, "no room");
     ++runtime.made;
-    co_return std::make_shared<FakeEnvironment>(loop, clock, runtime, std::move(function), runtime.made);
+    auto made = std::make_shared<FakeEnvironment>(loop, clock, runtime, std::move(function), runtime.made);
+    runtime.environments.push_back(made);
+    co_return made;
   };
 }
 

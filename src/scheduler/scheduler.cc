@@ -1,5 +1,7 @@
 #include "scheduler/scheduler.h"
 
+#include <algorithm>
+
 namespace lambdad::scheduler {
 
 Scheduler::Scheduler(System& system, Logger& log, Metrics& metrics, execution::EnvironmentFactory factory,
@@ -15,6 +17,7 @@ Scheduler::Scheduler(System& system, Logger& log, Metrics& metrics, execution::E
   metrics_.on_scrape([this] {
     std::size_t idle = 0;
     for (const auto& [id, pool] : pools_) idle += pool->idle();
+    for (const auto& [id, pool] : provisioned_) idle += pool->idle();
     metrics_.gauge("lambdad_environments", "Execution environments on this node.")
         .set(static_cast<double>(environments()));
     metrics_.gauge("lambdad_environments_idle", "Execution environments that wait for an invocation.")
@@ -22,19 +25,39 @@ Scheduler::Scheduler(System& system, Logger& log, Metrics& metrics, execution::E
   });
 }
 
-Scheduler::~Scheduler() { LD_CHECK(pools_.empty(), "scheduler destroyed with {} pools", pools_.size()); }
+Scheduler::~Scheduler() {
+  LD_CHECK(pools_.empty() && provisioned_.empty(), "scheduler destroyed with {} pools",
+           pools_.size() + provisioned_.size());
+}
 
-Async<ports::InvocationOutcome> Scheduler::run(ports::FunctionVersionPtr function, ports::InvocationRequest request) {
+std::shared_ptr<EnvironmentPool> Scheduler::make_pool(ports::FunctionVersionPtr function) {
+  auto& budget = budgets_[fmt::format("{}:{}:{}", function->account, function->region, function->name)];
+  if (budget == nullptr) budget = std::make_shared<ScalingBudget>();
+  return std::make_shared<EnvironmentPool>(system_, log_, factory_, std::move(function), limits_, budget);
+}
+
+std::shared_ptr<EnvironmentPool> Scheduler::pool_for(const ports::FunctionVersionPtr& function, Placement placement) {
+  if (placement == Placement::kProvisioned) {
+    // Gone since the permit was given: the version's concurrency was taken back.
+    if (auto place = provisioned_.find(function->snapshot_id); place != provisioned_.end()) return place->second;
+  }
+  auto& slot = pools_[function->snapshot_id];
+  if (!slot) slot = make_pool(function);
+  return slot;
+}
+
+Async<ports::InvocationOutcome> Scheduler::run(ports::FunctionVersionPtr function, ports::InvocationRequest request,
+                                               Placement placement) {
   // A pool that is being let go refuses; then the function has changed under us and a new pool takes the invocation.
   for (int attempt = 0; attempt < 2; ++attempt) {
-    auto& slot = pools_[function->snapshot_id];
-    if (!slot) slot = std::make_shared<EnvironmentPool>(system_, log_, factory_, function, limits_);
-    auto pool = slot;
+    auto pool = pool_for(function, placement);
     auto environment = co_await pool->acquire();
     if (!environment) {
       if (environment.error().code == Errc::kClosed) continue;
       ports::InvocationOutcome outcome;
-      outcome.kind = ports::InvocationOutcome::Kind::kSystemError;
+      outcome.kind = environment.error().code == Errc::kThrottled ? ports::InvocationOutcome::Kind::kThrottled
+                                                                  : ports::InvocationOutcome::Kind::kSystemError;
+      outcome.throttle_reason = ports::ThrottleReason::kConcurrentInvocationLimit;
       outcome.detail = environment.error().detail;
       co_return outcome;
     }
@@ -49,20 +72,27 @@ Async<ports::InvocationOutcome> Scheduler::run(ports::FunctionVersionPtr functio
   co_return outcome;
 }
 
+std::optional<MonoTime> Scheduler::sweep_pools(Pools& pools, MonoTime now) {
+  std::optional<MonoTime> next;
+  for (auto it = pools.begin(); it != pools.end();) {
+    auto pool = it->second;
+    if (auto when = pool->sweep(now)) next = next ? std::min(*next, *when) : *when;
+    if (pool->empty()) {
+      tasks_.spawn("scheduler drop pool", drop(std::move(pool)));
+      it = pools.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  return next;
+}
+
 Async<void> Scheduler::sweep() {
   for (;;) {
     const MonoTime now = system_.host_clock.mono();
-    std::optional<MonoTime> next;
-    for (auto it = pools_.begin(); it != pools_.end();) {
-      auto pool = it->second;
-      if (auto when = pool->sweep(now)) next = next ? std::min(*next, *when) : *when;
-      if (pool->empty()) {
-        tasks_.spawn("scheduler drop pool", drop(std::move(pool)));
-        it = pools_.erase(it);
-      } else {
-        ++it;
-      }
-    }
+    std::optional<MonoTime> next = sweep_pools(pools_, now);
+    if (auto when = sweep_pools(provisioned_, now)) next = next ? std::min(*next, *when) : *when;
+    std::erase_if(budgets_, [&](const auto& each) { return each.second.use_count() == 1 && each.second->full(now); });
     if (next) {
       sweeping_ = true;
       // Not before freeze_after: what becomes idle meanwhile is seen in time then.
@@ -75,17 +105,54 @@ Async<void> Scheduler::sweep() {
   }
 }
 
-void Scheduler::retire_others(const ports::FunctionRef& function, const std::string& current) {
-  for (auto it = pools_.begin(); it != pools_.end();) {
+void Scheduler::retire_from(Pools& pools, const ports::FunctionRef& function, const std::vector<std::string>& current) {
+  for (auto it = pools.begin(); it != pools.end();) {
     const auto& version = *it->second->function();
     if (version.account == function.account && version.region == function.region && version.name == function.name &&
-        version.snapshot_id != current) {
+        std::ranges::find(current, version.snapshot_id) == current.end()) {
       tasks_.spawn("scheduler drop pool", drop(it->second));
-      it = pools_.erase(it);
+      it = pools.erase(it);
     } else {
       ++it;
     }
   }
+}
+
+void Scheduler::retire_others(const ports::FunctionRef& function, const std::vector<std::string>& current) {
+  retire_from(pools_, function, current);
+  retire_from(provisioned_, function, current);
+}
+
+void Scheduler::provision(ports::FunctionVersionPtr function, int count) {
+  auto place = provisioned_.find(function->snapshot_id);
+  if (count <= 0) {
+    if (place == provisioned_.end()) return;
+    tasks_.spawn("scheduler drop pool", drop(std::move(place->second)));
+    provisioned_.erase(place);
+    return;
+  }
+  if (place == provisioned_.end()) {
+    // The copy keeps `function` with it, and with that its code.
+    struct Ahead final : ports::FunctionVersion {
+      Ahead(ports::FunctionVersionPtr original) : FunctionVersion(*original), of(std::move(original)) {}
+      ports::FunctionVersionPtr of;
+    };
+    auto ahead = std::make_shared<Ahead>(function);
+    ahead->initialization_type = "provisioned-concurrency";
+    place = provisioned_.emplace(function->snapshot_id, make_pool(std::move(ahead))).first;
+  }
+  place->second->keep(static_cast<std::size_t>(count));
+  if (!sweeping_) idle_appeared_.notify_all();
+}
+
+ports::EnvironmentProvisioner::Status Scheduler::provisioned(const std::string& snapshot_id) const {
+  auto place = provisioned_.find(snapshot_id);
+  if (place == provisioned_.end()) return {};
+  const EnvironmentPool& pool = *place->second;
+  return {.requested = static_cast<int>(pool.kept()),
+          .allocated = static_cast<int>(pool.size()),
+          .available = static_cast<int>(std::min(pool.kept(), pool.kept_initialised())),
+          .failure = pool.keep_failure()};
 }
 
 Async<void> Scheduler::drop(std::shared_ptr<EnvironmentPool> pool) {
@@ -96,12 +163,14 @@ Async<void> Scheduler::drop(std::shared_ptr<EnvironmentPool> pool) {
 std::size_t Scheduler::environments() const {
   std::size_t count = 0;
   for (const auto& [id, pool] : pools_) count += pool->size();
+  for (const auto& [id, pool] : provisioned_) count += pool->size();
   return count;
 }
 
 Async<void> Scheduler::stop() {
-  auto pools = std::exchange(pools_, {});
-  for (auto& [id, pool] : pools) co_await pool->stop();
+  for (auto pools : {std::exchange(pools_, {}), std::exchange(provisioned_, {})}) {
+    for (auto& [id, pool] : pools) co_await pool->stop();
+  }
   co_await tasks_.stop();
 }
 

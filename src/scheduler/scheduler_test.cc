@@ -28,9 +28,11 @@ class SchedulerTest : public testing::Test {
     return std::make_shared<const ports::FunctionVersion>(std::move(function));
   }
 
-  void call(ports::FunctionVersionPtr function) { callers_.spawn("caller", run_one(std::move(function))); }
-  Async<void> run_one(ports::FunctionVersionPtr function) {
-    auto outcome = co_await scheduler_.run(std::move(function), {});
+  void call(ports::FunctionVersionPtr function, Placement placement = Placement::kOnDemand) {
+    callers_.spawn("caller", run_one(std::move(function), placement));
+  }
+  Async<void> run_one(ports::FunctionVersionPtr function, Placement placement) {
+    auto outcome = co_await scheduler_.run(std::move(function), {}, placement);
     outcomes_.push_back(std::move(outcome));
   }
   std::vector<std::string> environments_used() const {
@@ -146,7 +148,7 @@ TEST_F(SchedulerTest, LetsARunningInvocationOfAnOldSnapshotFinish) {
   runtime_.work = 1s;
   call(version("f", "1"));
   sim_.run_for(100ms);
-  scheduler_.retire_others({"111122223333", "eu-west-1", "f", ""}, "2");
+  scheduler_.retire_others({"111122223333", "eu-west-1", "f", ""}, {"2"});
   EXPECT_EQ(runtime_.shut_down, 0);
   sim_.run_for(2s);
   ASSERT_EQ(outcomes_.size(), 1u);
@@ -158,9 +160,150 @@ TEST_F(SchedulerTest, RetiringAFunctionLeavesOthersAlone) {
   call(version("f", "1"));
   call(version("g", "2"));
   sim_.run_for(1ms);
-  scheduler_.retire_others({"111122223333", "eu-west-1", "f", ""}, "");
+  scheduler_.retire_others({"111122223333", "eu-west-1", "f", ""}, {});
   sim_.run_for(1ms);
   EXPECT_EQ(scheduler_.environments(), 1u);
+}
+
+TEST_F(SchedulerTest, AFunctionGainsAThousandEnvironmentsAndThenAHundredEachSecond) {
+  runtime_.work = 1h;
+  for (int i = 0; i < 1100; ++i) call(version("f", i % 2 == 0 ? "1" : "2"));
+  sim_.run_for(100ms);
+  EXPECT_EQ(runtime_.made, 1000);
+  ASSERT_EQ(outcomes_.size(), 100u);
+  EXPECT_EQ(outcomes_[0].kind, ports::InvocationOutcome::Kind::kThrottled);
+  call(version("g", "3"));
+  sim_.run_for(1s);
+  EXPECT_EQ(runtime_.made, 1001);
+  for (int i = 0; i < 200; ++i) call(version("f", "1"));
+  sim_.run_for(1ms);
+  EXPECT_NEAR(runtime_.made, 1111, 1);
+  runtime_.work = 0s;
+  sim_.run_for(2h);
+}
+
+TEST(ScalingBudget, WhatIsNotUsedDoesNotAddUp) {
+  ScalingBudget budget;
+  MonoTime now{};
+  now += 1h;
+  int taken = 0;
+  while (budget.take(now)) ++taken;
+  EXPECT_EQ(taken, 1000);
+  EXPECT_FALSE(budget.full(now + 9s));
+  EXPECT_TRUE(budget.full(now + 10s));
+}
+
+// --- provisioned concurrency ----------------------------------------------------------------------------------------
+
+TEST_F(SchedulerTest, ProvisionedEnvironmentsAreInitialisedAheadAndUsedFirst) {
+  runtime_.init = 10s;
+  scheduler_.provision(version("f", "1"), 2);
+  sim_.run_for(5s);
+  auto status = scheduler_.provisioned("1");
+  EXPECT_EQ(status.requested, 2);
+  EXPECT_EQ(status.allocated, 2);
+  EXPECT_EQ(status.available, 0);
+  sim_.run_for(6s);
+  EXPECT_EQ(scheduler_.provisioned("1").available, 2);
+  call(version("f", "1"), Placement::kProvisioned);
+  sim_.run_for(1ms);
+  EXPECT_EQ(outcomes_.size(), 1u);
+  EXPECT_EQ(runtime_.ahead, 1);
+  EXPECT_EQ(runtime_.made, 2);
+}
+
+TEST_F(SchedulerTest, TheNumberOfProvisionedEnvironmentsMayChangeWhileTheyAreMade) {
+  runtime_.init = 10s;
+  scheduler_.provision(version("f", "1"), 2);
+  sim_.run_for(5s);
+  scheduler_.provision(version("f", "1"), 5);
+  sim_.run_for(20s);
+  EXPECT_EQ(scheduler_.provisioned("1").available, 5);
+  scheduler_.provision(version("f", "1"), 9);
+  sim_.run_for(5s);
+  scheduler_.provision(version("f", "1"), 6);
+  sim_.run_for(20s);
+  EXPECT_EQ(scheduler_.provisioned("1").available, 6);
+  EXPECT_EQ(scheduler_.environments(), 6u);
+}
+
+TEST_F(SchedulerTest, ProvisionedEnvironmentsAreNotReaped) {
+  scheduler_.provision(version("f", "1"), 3);
+  sim_.run_for(24h);
+  EXPECT_EQ(scheduler_.provisioned("1").available, 3);
+  EXPECT_EQ(runtime_.made, 3);
+  EXPECT_EQ(runtime_.shut_down, 0);
+}
+
+TEST_F(SchedulerTest, InvocationsOnDemandDoNotTakeProvisionedEnvironments) {
+  scheduler_.provision(version("f", "1"), 1);
+  sim_.run_for(1s);
+  call(version("f", "1"));
+  sim_.run_for(1s);
+  EXPECT_EQ(runtime_.ahead, 0);
+  EXPECT_EQ(runtime_.made, 2);
+}
+
+TEST_F(SchedulerTest, FewerProvisionedEnvironmentsAreLetGoAndNoneEndsThePool) {
+  scheduler_.provision(version("f", "1"), 5);
+  sim_.run_for(1s);
+  scheduler_.provision(version("f", "1"), 2);
+  sim_.run_for(1s);
+  EXPECT_EQ(runtime_.shut_down, 3);
+  EXPECT_EQ(scheduler_.provisioned("1").available, 2);
+  scheduler_.provision(version("f", "1"), 0);
+  sim_.run_for(1s);
+  EXPECT_EQ(runtime_.shut_down, 5);
+  EXPECT_EQ(scheduler_.provisioned("1").requested, 0);
+  EXPECT_EQ(scheduler_.environments(), 0u);
+}
+
+TEST_F(SchedulerTest, AProvisionedEnvironmentWhoseProcessEndedIsInitialisedAgain) {
+  scheduler_.provision(version("f", "1"), 1);
+  sim_.run_for(1s);
+  runtime_.crash = true;
+  call(version("f", "1"), Placement::kProvisioned);
+  sim_.run_for(1s);
+  EXPECT_EQ(outcomes_.size(), 1u);
+  EXPECT_EQ(scheduler_.provisioned("1").available, 1);
+  EXPECT_EQ(runtime_.made, 1);
+}
+
+TEST_F(SchedulerTest, AProvisionedEnvironmentThatEndsWhileItIsIdleIsInitialisedAgain) {
+  scheduler_.provision(version("f", "1"), 2);
+  sim_.run_for(1s);
+  runtime_.init = 10s;
+  static_cast<FakeEnvironment&>(*runtime_.environments[0].lock()).end();
+  sim_.run_for(1s);
+  EXPECT_EQ(scheduler_.provisioned("1").available, 1);
+  sim_.run_for(10s);
+  EXPECT_EQ(scheduler_.provisioned("1").available, 2);
+  EXPECT_EQ(runtime_.made, 2);
+}
+
+TEST_F(SchedulerTest, AFailedInitIsReportedAndTriedAgain) {
+  runtime_.fail_init = true;
+  scheduler_.provision(version("f", "1"), 2);
+  sim_.run_for(1s);
+  EXPECT_EQ(scheduler_.provisioned("1").available, 0);
+  EXPECT_EQ(scheduler_.provisioned("1").failure, "Init failed");
+  EXPECT_EQ(runtime_.made, 2);
+  sim_.run_for(20min);
+  EXPECT_LT(runtime_.made, 30);
+  runtime_.fail_init = false;
+  sim_.run_for(6min);
+  EXPECT_EQ(scheduler_.provisioned("1").available, 2);
+  EXPECT_EQ(scheduler_.provisioned("1").failure, "");
+}
+
+TEST_F(SchedulerTest, RetiringAVersionEndsItsProvisionedEnvironments) {
+  scheduler_.provision(version("f", "1"), 2);
+  scheduler_.provision(version("f", "2"), 1);
+  sim_.run_for(1s);
+  scheduler_.retire_others({"111122223333", "eu-west-1", "f", ""}, {"2"});
+  sim_.run_for(1s);
+  EXPECT_EQ(runtime_.shut_down, 2);
+  EXPECT_EQ(scheduler_.provisioned("2").available, 1);
 }
 
 }  // namespace

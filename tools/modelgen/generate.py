@@ -438,6 +438,8 @@ class Service:
         if not members:
             out.append("  static_cast<void>(out);")
         for member, facts in members.items():
+            if member in required and member == self.payload_blob(name):
+                continue  # the body; decode_input() has it
             tag = "<codec::Text::kBase64>" if self.leaf(facts["shape"])["type"] == "blob" else ""
             call = "required" if member in required else "optional"
             out.append(f"  in.{call}{tag}({literal(member)}, out.{snake(member)});")

@@ -45,6 +45,10 @@ ports::TargetMessage dead_letter_message(const Event& event, const GiveUp& reaso
         code = "404";
         text = "Function not found: " + event.function.arn().str();
         break;
+      case Condition::kRecursiveLoop:
+        code = "400";
+        text = "Function not invoked. It was invoked in a recursive loop.";
+        break;
       case Condition::kEventAgeExceeded:
       case Condition::kRetriesExhausted:
         code = "429";

@@ -15,6 +15,7 @@ std::string_view to_string(Condition condition) {
     case Condition::kEventAgeExceeded: return "EventAgeExceeded";
     case Condition::kZeroReservedConcurrency: return "ZeroReservedConcurrency";
     case Condition::kFunctionGone: return "FunctionGone";
+    case Condition::kRecursiveLoop: return "RecursiveLoop";
   }
   return "Unknown";
 }
@@ -32,6 +33,7 @@ Verdict after_attempt(const EventProgress& progress, ports::InvocationOutcome::K
   switch (outcome) {
     case Kind::kSuccess: return Done{};
     case Kind::kNoSuchFunction: return GiveUp{Condition::kFunctionGone, progress.runs};
+    case Kind::kRecursiveLoop: return GiveUp{Condition::kRecursiveLoop, progress.runs};
     case Kind::kFunctionError: {
       const int runs = progress.runs + 1;
       if (zero_reserved) return GiveUp{Condition::kZeroReservedConcurrency, runs};

@@ -9,8 +9,14 @@
 namespace lambdad::invoke {
 
 /// Why an event is given up. Source: Lambda Developer Guide, "Capturing records of Lambda asynchronous invocations",
-/// `condition`; kFunctionGone is not published by AWS.
-enum class Condition { kRetriesExhausted, kEventAgeExceeded, kZeroReservedConcurrency, kFunctionGone };
+/// `condition`; kFunctionGone and kRecursiveLoop are not published by AWS.
+enum class Condition {
+  kRetriesExhausted,
+  kEventAgeExceeded,
+  kZeroReservedConcurrency,
+  kFunctionGone,
+  kRecursiveLoop,
+};
 std::string_view to_string(Condition condition);
 
 /// What an event has been through.

@@ -45,6 +45,8 @@ http::Response no_answer(const ports::InvocationOutcome& outcome) {
     }
     case Kind::kNoSuchFunction: return forbidden();
     case Kind::kNotReady: return problem(503, "ServiceUnavailableException", "The function is not ready yet.");
+    case Kind::kRecursiveLoop:
+      return problem(400, "RecursiveInvocationException", "The function was invoked in a recursive loop.");
     case Kind::kSystemError:
     case Kind::kSuccess: break;
   }

@@ -1,6 +1,9 @@
 #include "services/lambda/functions.h"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
+#include <utility>
 
 namespace lambdad::lambda {
 namespace {
@@ -10,8 +13,55 @@ constexpr Duration kFinishRetryMax = std::chrono::seconds(30);
 
 /// A snapshot that keeps its code: environments hold the snapshot.
 struct HoldingVersion final : ports::FunctionVersion {
-  package::PackageStore::Ref package;
+  std::vector<package::PackageStore::Ref> packages;
 };
+
+std::vector<std::string> layer_digests(const Settings& settings) {
+  std::vector<std::string> digests;
+  for (const LayerUse& layer : settings.layers) digests.push_back(layer.sha256);
+  return digests;
+}
+
+/// Every package that an environment with these settings needs: the code, the layers, what the layers are merged into.
+std::vector<std::string> packages_of(const Settings& settings) {
+  std::vector<std::string> names = layer_digests(settings);
+  if (names.size() > 1) names.push_back(package::PackageStore::merged_name(names));
+  names.push_back(settings.code_sha256);
+  return names;
+}
+
+/// Calls each(settings) for $LATEST as shown and as served, and for every version.
+template <class Each>
+void for_settings(const Function& function, Each each) {
+  each(function.current);
+  if (function.serving) each(*function.serving);
+  for (const auto& [number, version] : function.versions) each(version->settings);
+}
+
+/// Which snapshots a qualifier's provisioned concurrency goes to, and how much to each. What is not Active gets none
+/// yet. AWS splits an alias's environments over its versions by weight; the rounding is ours.
+std::map<std::string, int> provisioned_by_snapshot(const Function& function, const std::string& qualifier,
+                                                   int requested) {
+  std::map<std::string, int> counts;
+  auto give = [&](std::string_view number, int count) {
+    auto version = function.version(number);
+    if (version != nullptr && version->state == State::kActive && count > 0) {
+      counts[version->settings.snapshot_id] += count;
+    }
+  };
+  auto alias = function.aliases.find(qualifier);
+  if (alias == function.aliases.end()) {
+    give(qualifier, requested);
+    return counts;
+  }
+  for (const auto& [number, weight] : alias->second.weights) {
+    const int share = static_cast<int>(weight * requested + 0.5);
+    give(number, share);
+    requested -= share;
+  }
+  give(alias->second.function_version, requested);
+  return counts;
+}
 
 ports::FunctionRef ref_of(const Function& function) {
   return ports::FunctionRef{.account = function.account, .region = function.region, .name = function.name};
@@ -21,22 +71,20 @@ bool is_latest(const std::string& qualifier) { return qualifier.empty() || quali
 
 }  // namespace
 
-Functions::Functions(System& system, Logger& log, store::Database& database, package::PackageStore& packages)
-    : system_(system), log_(log), store_(database), packages_(packages), busy_(system.loop), tasks_(system.loop) {
-  packages_.set_in_use([this](const std::string& sha256) { return names_package(sha256); });
-}
-
-Functions::~Functions() {
-  packages_.set_in_use([](const std::string&) { return true; });
-}
+Functions::Functions(System& system, Logger& log, LambdaStore& store, package::PackageStore& packages,
+                     PackageUses& uses)
+    : system_(system),
+      log_(log),
+      store_(store),
+      packages_(packages),
+      uses_(uses),
+      busy_(system.loop),
+      tasks_(system.loop) {}
 
 Async<Result<void>> Functions::load() {
-  auto stored = co_await store_.load();
+  auto stored = co_await store_.load_functions();
   if (!stored) co_return fail_with(stored.error(), "loading functions");
-  for (Function& function : *stored) {
-    auto code = packages_.hold(function.current.code_sha256);
-    show(std::move(function), std::move(code));
-  }
+  for (Function& function : *stored) show(std::move(function));
   for (const auto& [key, entry] : entries_) {
     if (entry.function->in_progress()) finish_later(*entry.function);
   }
@@ -48,6 +96,16 @@ Async<void> Functions::stop() { co_await tasks_.stop(); }
 Functions::FunctionPtr Functions::find(const ports::FunctionRef& function) const {
   auto place = entries_.find(key_of(function));
   return place == entries_.end() ? nullptr : place->second.function;
+}
+
+std::optional<Functions::Located> Functions::locate(const ports::FunctionRef& function) const {
+  auto found = find(function);
+  if (found == nullptr) return std::nullopt;
+  if (is_latest(function.qualifier)) return Located{.function = found, .version = nullptr};
+  if (auto version = found->version(function.qualifier)) return Located{.function = found, .version = version};
+  auto alias = found->aliases.find(function.qualifier);
+  if (alias == found->aliases.end()) return std::nullopt;
+  return Located{.function = found, .version = found->version(alias->second.function_version), .alias = &alias->second};
 }
 
 std::vector<Functions::FunctionPtr> Functions::list(const std::string& account, const std::string& region,
@@ -63,16 +121,17 @@ std::vector<Functions::FunctionPtr> Functions::list(const std::string& account, 
 }
 
 Functions::Usage Functions::usage(const std::string& account, const std::string& region) const {
-  Usage usage;
-  for (auto place = entries_.lower_bound({account, region, ""});
-       place != entries_.end() && std::get<0>(place->first) == account && std::get<1>(place->first) == region;
-       ++place) {
-    const Function& function = *place->second.function;
-    ++usage.functions;
-    usage.code_bytes += function.current.code_size;
-    usage.reserved_concurrency += function.reserved_concurrency.value_or(0);
-  }
-  return usage;
+  auto place = usage_.find({account, region});
+  return place == usage_.end() ? Usage() : place->second;
+}
+
+void Functions::count(const Function& function, int sign) {
+  Usage& usage = usage_[{function.account, function.region}];
+  usage.functions += sign;
+  usage.code_bytes += sign * function.current.code_size;
+  for (const auto& [number, version] : function.versions) usage.code_bytes += sign * version->settings.code_size;
+  usage.reserved_concurrency += sign * function.reserved_concurrency.value_or(0);
+  if (!function.reserved_concurrency) usage.provisioned_unreserved += sign * function.provisioned_total();
 }
 
 Async<KeyedMutex::Guard> Functions::lock(const ports::FunctionRef& function) {
@@ -84,57 +143,127 @@ Async<KeyedMutex::Guard> Functions::lock_concurrency(std::string account, std::s
 }
 
 Async<Result<void>> Functions::commit(Function function, package::PackageStore::Ref code) {
-  auto saved = co_await store_.save(function);
+  static_cast<void>(code);  // kept by this frame until the function names it
+  auto before = find(ref_of(function));
+  std::vector<VersionPtr> versions;
+  std::vector<int> removed;
+  for (const auto& [number, version] : function.versions) {
+    if (before == nullptr || !before->versions.contains(number) || before->versions.at(number) != version) {
+      versions.push_back(version);
+    }
+  }
+  if (before != nullptr) {
+    for (const auto& [number, version] : before->versions) {
+      if (!function.versions.contains(number)) removed.push_back(number);
+    }
+  }
+  auto saved = co_await store_.save_function(function, std::move(versions), std::move(removed));
   if (!saved) co_return fail_with(saved.error(), "storing a function");
   // Only the change that began it is followed by a task; tags of a function that is being created are not.
-  auto before = find(ref_of(function));
   const bool begun =
       function.in_progress() && (before == nullptr || before->current.snapshot_id != function.current.snapshot_id);
-  show(function, std::move(code));
   if (begun) finish_later(function);
+  show(std::move(function));
   co_return Result<void>();
 }
 
 Async<Result<void>> Functions::erase(ports::FunctionRef ref) {
-  auto removed = co_await store_.remove(ref.account, ref.region, ref.name);
+  auto removed = co_await store_.remove_function(ref.account, ref.region, ref.name);
   if (!removed) co_return fail_with(removed.error(), "removing a function");
   auto place = entries_.find(key_of(ref));
   if (place == entries_.end()) co_return Result<void>();
   Entry gone = std::move(place->second);
   entries_.erase(place);
-  packages_.release(gone.function->current.code_sha256);
-  if (gone.function->serving) packages_.release(gone.function->serving->code_sha256);
+  count(*gone.function, -1);
+  for_settings(*gone.function, [&](const Settings& settings) {
+    for (const std::string& name : packages_of(settings)) uses_.drop(name);
+  });
   ref.qualifier.clear();
   changed(ref);
   co_return Result<void>();
 }
 
-void Functions::show(Function function, package::PackageStore::Ref code) {
+void Functions::show(Function function) {
   const ports::FunctionRef ref = ref_of(function);
   Entry& entry = entries_[key_of(ref)];
-  Entry before = std::exchange(entry, Entry{});
-  const std::string_view served_before =
-      before.snapshot == nullptr ? std::string_view() : std::string_view(before.snapshot->snapshot_id);
-  const std::string_view serves =
-      function.serving ? std::string_view(function.serving->snapshot_id) : std::string_view();
-  const bool other_snapshot = served_before != serves;
-  entry.snapshot = other_snapshot ? make_snapshot(function) : before.snapshot;
-  entry.function = std::make_shared<const Function>(std::move(function));
-  entry.code = std::move(code);
-  if (before.function == nullptr) return;
-  packages_.release(before.function->current.code_sha256);
-  if (before.function->serving) packages_.release(before.function->serving->code_sha256);
-  if (other_snapshot) changed(ref);
+  FunctionPtr before = std::exchange(entry.function, std::make_shared<const Function>(std::move(function)));
+  const Function& now = *entry.function;
+  count(now, +1);
+  std::set<std::string_view> live;
+  for_settings(now, [&](const Settings& settings) {
+    for (const std::string& name : packages_of(settings)) uses_.add(name);
+    if (&settings != &now.current) live.insert(settings.snapshot_id);
+  });
+  bool lost = false;
+  if (before != nullptr) {
+    count(*before, -1);
+    for_settings(*before, [&](const Settings& settings) {
+      for (const std::string& name : packages_of(settings)) uses_.drop(name);
+      if (&settings != &before->current) lost = lost || !live.contains(settings.snapshot_id);
+    });
+    lost = lost || (!before->serving && now.serving);
+  }
+  std::erase_if(entry.snapshots, [&](const auto& each) { return !live.contains(each.first); });
+  provision(entry);
+  if (lost) changed(ref);
 }
 
-ports::FunctionVersionPtr Functions::make_snapshot(const Function& function) {
-  if (!function.serving) return nullptr;
-  const Settings& settings = *function.serving;
+void Functions::provision(Entry& entry) {
+  if (provisioner_ == nullptr) return;
+  const Function& function = *entry.function;
+  std::map<std::string, int> wanted;
+  for (const auto& [qualifier, settings] : function.provisioned) {
+    for (const auto& [id, count] : provisioned_by_snapshot(function, qualifier, settings.requested)) {
+      wanted[id] += count;
+    }
+  }
+  if (wanted == entry.provisioned) return;
+  // A version that is gone needs no word: its snapshot is retired.
+  for (const auto& [number, version] : function.versions) {
+    const std::string& id = version->settings.snapshot_id;
+    auto told = entry.provisioned.find(id);
+    auto want = wanted.find(id);
+    const int count = want == wanted.end() ? 0 : want->second;
+    if (count == (told == entry.provisioned.end() ? 0 : told->second)) continue;
+    provisioner_->provision(snapshot(entry, version->settings, std::to_string(number)), count);
+  }
+  entry.provisioned = std::move(wanted);
+}
+
+void Functions::set_provisioner(ports::EnvironmentProvisioner& provisioner) {
+  provisioner_ = &provisioner;
+  for (auto& [key, entry] : entries_) provision(entry);
+}
+
+ports::EnvironmentProvisioner::Status Functions::provisioned(const Function& function,
+                                                             const std::string& qualifier) const {
+  ports::EnvironmentProvisioner::Status total;
+  auto place = function.provisioned.find(qualifier);
+  if (place == function.provisioned.end()) return total;
+  total.requested = place->second.requested;
+  if (provisioner_ == nullptr) return total;
+  for (const auto& [id, count] : provisioned_by_snapshot(function, qualifier, total.requested)) {
+    const auto status = provisioner_->provisioned(id);
+    total.allocated += std::min(status.allocated, count);
+    total.available += std::min(status.available, count);
+    if (total.failure.empty()) total.failure = status.failure;
+  }
+  return total;
+}
+
+ports::FunctionVersionPtr Functions::snapshot(Entry& entry, const Settings& settings, const std::string& version) {
+  auto& cached = entry.snapshots[settings.snapshot_id];
+  if (cached == nullptr) cached = make_snapshot(*entry.function, settings, version);
+  return cached;
+}
+
+ports::FunctionVersionPtr Functions::make_snapshot(const Function& function, const Settings& settings,
+                                                   const std::string& number) {
   auto version = std::make_shared<HoldingVersion>();
   version->account = function.account;
   version->region = function.region;
   version->name = function.name;
-  version->version = "$LATEST";
+  version->version = number;
   version->snapshot_id = settings.snapshot_id;
   version->runtime = settings.runtime;
   version->handler = settings.handler;
@@ -144,17 +273,11 @@ ports::FunctionVersionPtr Functions::make_snapshot(const Function& function) {
   version->memory_mb = settings.memory_mb;
   version->ephemeral_storage_mb = settings.ephemeral_storage_mb;
   version->environment = settings.environment.value_or(std::map<std::string, std::string>());
+  version->layers = layer_digests(settings);
   version->log_group = settings.log_group;
   version->dead_letter_arn = settings.dead_letter_arn;
-  version->package = packages_.hold(settings.code_sha256);
+  for (const std::string& name : packages_of(settings)) version->packages.push_back(packages_.hold(name));
   return version;
-}
-
-bool Functions::names_package(const std::string& sha256) const {
-  return std::ranges::any_of(entries_, [&](const auto& place) {
-    const Function& function = *place.second.function;
-    return function.current.code_sha256 == sha256 || (function.serving && function.serving->code_sha256 == sha256);
-  });
 }
 
 void Functions::changed(const ports::FunctionRef& function) {
@@ -162,15 +285,25 @@ void Functions::changed(const ports::FunctionRef& function) {
 }
 
 void Functions::finish_later(const Function& function) {
-  tasks_.spawn("lambda.finish_change",
-               finish(ref_of(function), function.current.snapshot_id, function.current.code_sha256));
+  tasks_.spawn("lambda.finish_change", finish(ref_of(function), function.current));
 }
 
-Async<void> Functions::finish(ports::FunctionRef ref, std::string snapshot_id, std::string code_sha256) {
+/// Everything an environment will mount is unpacked now, not at the first cold start.
+Async<Result<void>> Functions::prepare(Settings settings) {
+  auto code = co_await packages_.unpacked(settings.code_sha256);
+  if (!code) co_return std::unexpected(std::move(code.error()));
+  if (!settings.layers.empty()) {
+    auto layers = co_await packages_.merged(layer_digests(settings));
+    if (!layers) co_return std::unexpected(std::move(layers.error()));
+  }
+  co_return Result<void>();
+}
+
+Async<void> Functions::finish(ports::FunctionRef ref, Settings settings) {
   auto activity = system_.activity.begin();
   Duration pause = kFinishRetryMin;
   for (;;) {
-    auto unpacked = co_await packages_.unpacked(code_sha256);
+    auto unpacked = co_await prepare(settings);
     const bool package_is_bad =
         !unpacked && (unpacked.error().code == Errc::kInvalid || unpacked.error().code == Errc::kTooLarge ||
                       unpacked.error().code == Errc::kNotFound || unpacked.error().code == Errc::kCorrupt);
@@ -179,7 +312,7 @@ Async<void> Functions::finish(ports::FunctionRef ref, std::string snapshot_id, s
       auto guard = co_await lock(ref);
       auto now = find(ref);
       // Deleted, or made anew under the same name: somebody else's task.
-      if (now == nullptr || now->current.snapshot_id != snapshot_id || !now->in_progress()) co_return;
+      if (now == nullptr || now->current.snapshot_id != settings.snapshot_id || !now->in_progress()) co_return;
       Function done = *now;
       if (unpacked) {
         finish_change(done);
@@ -187,10 +320,10 @@ Async<void> Functions::finish(ports::FunctionRef ref, std::string snapshot_id, s
         fail_change(done, "InvalidZipFileException", fmt::format("The code could not be unpacked: {}", why));
       }
       done.revision_id = new_revision();
-      auto committed = co_await commit(std::move(done), packages_.hold(code_sha256));
+      auto committed = co_await commit(std::move(done));
       if (committed) {
         log_.info(unpacked ? "function_ready" : "function_failed",
-                  {{"function", ref.arn().str()}, {"code_sha256", code_sha256}, {"reason", why}});
+                  {{"function", ref.arn().str()}, {"code_sha256", settings.code_sha256}, {"reason", why}});
         co_return;
       }
       why = committed.error().detail;
@@ -205,12 +338,29 @@ Async<void> Functions::finish(ports::FunctionRef ref, std::string snapshot_id, s
 
 std::expected<ports::FunctionVersionPtr, ports::ResolveFailure> Functions::resolve(const ports::FunctionRef& function) {
   auto place = entries_.find(key_of(function));
-  if (place == entries_.end() || !is_latest(function.qualifier)) {
-    return std::unexpected(ports::ResolveFailure::kNoSuchFunction);
+  if (place == entries_.end()) return std::unexpected(ports::ResolveFailure::kNoSuchFunction);
+  Entry& entry = place->second;
+  const Function& found = *entry.function;
+  std::string_view number = function.qualifier;
+  if (auto alias = found.aliases.find(function.qualifier); alias != found.aliases.end()) {
+    number = alias->second.function_version;
+    for (const auto& [version, weight] : alias->second.weights) {
+      if (system_.random.unit() < weight) number = version;
+    }
   }
-  if (place->second.snapshot != nullptr) return place->second.snapshot;
-  return std::unexpected(place->second.function->state == State::kFailed ? ports::ResolveFailure::kFailed
-                                                                         : ports::ResolveFailure::kPending);
+  if (number.empty() || number == "$LATEST") {
+    if (found.serving) return snapshot(entry, *found.serving, "$LATEST");
+    return std::unexpected(found.state == State::kFailed ? ports::ResolveFailure::kFailed
+                                                         : ports::ResolveFailure::kPending);
+  }
+  auto version = found.version(number);
+  if (version == nullptr) return std::unexpected(ports::ResolveFailure::kNoSuchFunction);
+  switch (version->state) {
+    case State::kActive: return snapshot(entry, version->settings, std::string(number));
+    case State::kPending: return std::unexpected(ports::ResolveFailure::kPending);
+    case State::kFailed: break;
+  }
+  return std::unexpected(ports::ResolveFailure::kFailed);
 }
 
 std::optional<int> Functions::reserved_concurrency(const ports::FunctionRef& function) {
@@ -219,7 +369,26 @@ std::optional<int> Functions::reserved_concurrency(const ports::FunctionRef& fun
 }
 
 int Functions::reserved_concurrency_total(const std::string& account, const std::string& region) {
-  return usage(account, region).reserved_concurrency;
+  return usage(account, region).taken();
+}
+
+int Functions::provisioned_concurrency(const ports::FunctionRef& function) {
+  auto found = find(function);
+  return found == nullptr ? 0 : found->provisioned_total();
+}
+
+bool Functions::stops_loops(const ports::FunctionRef& function) {
+  auto found = find(function);
+  return found == nullptr || found->recursive_loop == "Terminate";
+}
+
+std::vector<std::string> Functions::snapshots(const ports::FunctionRef& function) {
+  std::vector<std::string> ids;
+  auto found = find(function);
+  if (found == nullptr) return ids;
+  if (found->serving) ids.push_back(found->serving->snapshot_id);
+  for (const auto& [number, version] : found->versions) ids.push_back(version->settings.snapshot_id);
+  return ids;
 }
 
 ports::EventInvokeConfig Functions::event_invoke_config(const ports::FunctionRef& function) {

@@ -6,11 +6,19 @@
 namespace lambdad::lambda {
 
 struct LambdaService::Impl {
-  Impl(System& system, Logger& log, store::Database& database, package::PackageStore& packages, Options options)
-      : functions(system, log, database, packages),
+  Impl(System& system, Logger& log, store::Database& database, package::PackageStore& packages_, Options options)
+      : store(database),
+        uses(packages_),
+        packages(packages_),
+        functions(system, log, store, packages, uses),
+        layers(system, store, uses),
+        code_signing(system, store),
         lambda{.system = system,
                .log = log,
                .functions = functions,
+               .layers = layers,
+               .code_signing = code_signing,
+               .packages = packages,
                .runtime_check = std::move(options.runtime_check),
                .account_concurrency = options.account_concurrency,
                .code_url_key = system.random.bytes(32)} {
@@ -24,7 +32,12 @@ struct LambdaService::Impl {
     });
   }
 
+  LambdaStore store;
+  PackageUses uses;
+  package::PackageStore& packages;
   Functions functions;
+  Layers layers;
+  CodeSigningConfigs code_signing;
   Lambda lambda;
 };
 
@@ -34,12 +47,14 @@ LambdaService::LambdaService(System& system, Logger& log, store::Database& datab
 
 LambdaService::~LambdaService() = default;
 
-std::span<const store::Migration> LambdaService::migrations() { return FunctionStore::migrations(); }
+std::span<const store::Migration> LambdaService::migrations() { return LambdaStore::migrations(); }
 
 Async<Result<void>> LambdaService::start() {
-  // Functions first: the package store keeps only what they name.
-  if (auto loaded = co_await impl_->functions.load(); !loaded) co_return loaded;
-  co_return co_await impl_->functions.packages().start();
+  // First what names packages: the package store keeps nothing else.
+  LD_CO_TRY_VOID(co_await impl_->layers.load());
+  LD_CO_TRY_VOID(co_await impl_->code_signing.load());
+  LD_CO_TRY_VOID(co_await impl_->functions.load());
+  co_return co_await impl_->packages.start();
 }
 
 Async<void> LambdaService::stop() { co_await impl_->functions.stop(); }
@@ -47,6 +62,9 @@ Async<void> LambdaService::settle() { co_await impl_->functions.settle(); }
 void LambdaService::set_invoker(ports::FunctionInvoker& invoker) { impl_->lambda.invoker = &invoker; }
 void LambdaService::set_stream_invoker(ports::StreamInvoker& invoker) { impl_->lambda.stream_invoker = &invoker; }
 ports::FunctionCatalog& LambdaService::catalog() { return impl_->functions; }
+void LambdaService::set_provisioner(ports::EnvironmentProvisioner& provisioner) {
+  impl_->functions.set_provisioner(provisioner);
+}
 
 void LambdaService::serve(aws::Dispatcher& dispatcher) {
   dispatcher.add(api::service());
@@ -72,6 +90,42 @@ void LambdaService::serve(aws::Dispatcher& dispatcher) {
   impl_->serve<api::TagResource>(dispatcher, tag_resource);
   impl_->serve<api::UntagResource>(dispatcher, untag_resource);
   impl_->serve<api::ListTags>(dispatcher, list_tags);
+  impl_->serve<api::InvokeAsync>(dispatcher, invoke_async);
+  impl_->serve<api::PublishVersion>(dispatcher, publish_version);
+  impl_->serve<api::CreateAlias>(dispatcher, create_alias);
+  impl_->serve<api::GetAlias>(dispatcher, get_alias);
+  impl_->serve<api::UpdateAlias>(dispatcher, update_alias);
+  impl_->serve<api::DeleteAlias>(dispatcher, delete_alias);
+  impl_->serve<api::ListAliases>(dispatcher, list_aliases);
+  impl_->serve<api::PublishLayerVersion>(dispatcher, publish_layer_version);
+  impl_->serve<api::GetLayerVersion>(dispatcher, get_layer_version);
+  impl_->serve<api::GetLayerVersionByArn>(dispatcher, get_layer_version_by_arn);
+  impl_->serve<api::DeleteLayerVersion>(dispatcher, delete_layer_version);
+  impl_->serve<api::ListLayerVersions>(dispatcher, list_layer_versions);
+  impl_->serve<api::ListLayers>(dispatcher, list_layers);
+  impl_->serve<api::AddLayerVersionPermission>(dispatcher, add_layer_version_permission);
+  impl_->serve<api::GetLayerVersionPolicy>(dispatcher, get_layer_version_policy);
+  impl_->serve<api::RemoveLayerVersionPermission>(dispatcher, remove_layer_version_permission);
+  impl_->serve<api::AddPermission>(dispatcher, add_permission);
+  impl_->serve<api::GetPolicy>(dispatcher, get_policy);
+  impl_->serve<api::RemovePermission>(dispatcher, remove_permission);
+  impl_->serve<api::PutProvisionedConcurrencyConfig>(dispatcher, put_provisioned_concurrency_config);
+  impl_->serve<api::GetProvisionedConcurrencyConfig>(dispatcher, get_provisioned_concurrency_config);
+  impl_->serve<api::DeleteProvisionedConcurrencyConfig>(dispatcher, delete_provisioned_concurrency_config);
+  impl_->serve<api::ListProvisionedConcurrencyConfigs>(dispatcher, list_provisioned_concurrency_configs);
+  impl_->serve<api::CreateCodeSigningConfig>(dispatcher, create_code_signing_config);
+  impl_->serve<api::GetCodeSigningConfig>(dispatcher, get_code_signing_config);
+  impl_->serve<api::UpdateCodeSigningConfig>(dispatcher, update_code_signing_config);
+  impl_->serve<api::DeleteCodeSigningConfig>(dispatcher, delete_code_signing_config);
+  impl_->serve<api::ListCodeSigningConfigs>(dispatcher, list_code_signing_configs);
+  impl_->serve<api::ListFunctionsByCodeSigningConfig>(dispatcher, list_functions_by_code_signing_config);
+  impl_->serve<api::PutFunctionCodeSigningConfig>(dispatcher, put_function_code_signing_config);
+  impl_->serve<api::GetFunctionCodeSigningConfig>(dispatcher, get_function_code_signing_config);
+  impl_->serve<api::DeleteFunctionCodeSigningConfig>(dispatcher, delete_function_code_signing_config);
+  impl_->serve<api::PutRuntimeManagementConfig>(dispatcher, put_runtime_management_config);
+  impl_->serve<api::GetRuntimeManagementConfig>(dispatcher, get_runtime_management_config);
+  impl_->serve<api::PutFunctionRecursionConfig>(dispatcher, put_function_recursion_config);
+  impl_->serve<api::GetFunctionRecursionConfig>(dispatcher, get_function_recursion_config);
 }
 
 Async<http::Response> LambdaService::code_download(http::Request request) {
@@ -82,7 +136,7 @@ Async<http::Response> LambdaService::code_download(http::Request request) {
   }
   // The token vouches for the form of the path.
   const std::string sha256 = path.substr(path.rfind('/') + 1);
-  auto zip = co_await impl_->functions.packages().zip(sha256);
+  auto zip = co_await impl_->packages.zip(sha256);
   if (!zip) co_return http::Response::text(404, "The code is no longer stored.\n");
   http::Response response;
   response.headers.set("Content-Type", "application/zip");

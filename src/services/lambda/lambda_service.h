@@ -16,8 +16,8 @@
 
 namespace lambdad::lambda {
 
-/// AWS Lambda's control plane and the front of Invoke: functions, their code, concurrency, event invoke configuration
-/// and tags. Event source mappings are served by event_sources.
+/// AWS Lambda's control plane and the front of Invoke: functions, versions, aliases, layers, policies, concurrency and
+/// what else hangs on them. Event source mappings are served by event_sources.
 ///
 /// Ownership: owns the functions; borrows System, the database, the package store, and the invoker once it is set.
 /// Threading: the loop only. End: stop(), which leaves unfinished changes for the next start.
@@ -46,6 +46,8 @@ class LambdaService {
   /// Without one InvokeWithResponseStream answers ServiceException.
   void set_stream_invoker(ports::StreamInvoker& invoker);
   ports::FunctionCatalog& catalog();
+  /// From here on environments of provisioned concurrency are made. After start(), when they can be.
+  void set_provisioner(ports::EnvironmentProvisioner& provisioner);
 
   /// GET /_lambdad/code/ACCOUNT/REGION/FUNCTION/SHA256?expires=&token=: the zip that GetFunction's Code.Location
   /// names. 403 for a token that is wrong or too old, 404 when no function has this code any more.

@@ -345,8 +345,8 @@ TEST_F(LambdaServiceTest, AcceptsTheLargestOfEverything) {
 TEST_F(LambdaServiceTest, WhatIsNotServedIsRefusedByName) {
   const std::pair<json::Object, std::string> cases[] = {
       {{{"PackageType", "Image"}}, "PackageType"},
-      {{{"Publish", true}}, "Publish"},
-      {{{"Layers", json::Array{"arn:aws:lambda:us-east-1:111122223333:layer:l:1"}}}, "Layers"},
+      {{{"PublishTo", "LATEST_PUBLISHED"}}, "PublishTo"},
+      {{{"KMSKeyArn", "arn:aws:kms:us-east-1:111122223333:key/k"}}, "KMSKeyArn"},
       {{{"Code", json::Object{{"S3Bucket", "bucket"}, {"S3Key", "k"}}}}, "S3Bucket"},
       {{{"TracingConfig", json::Object{{"Mode", "Active"}}}}, "TracingConfig"},
       {{{"SnapStart", json::Object{{"ApplyOn", "PublishedVersions"}}}}, "SnapStart"},

@@ -29,7 +29,11 @@ inline constexpr std::size_t kClientContextBytesMax = 3583;      ///< of the bas
 
 inline constexpr int kUnreservedConcurrencyMin = 100;
 
-inline constexpr std::size_t kFunctionsPerPageMax = 50;
+inline constexpr std::size_t kFunctionsPerPageMax = 50;  ///< also of versions, aliases, code signing configurations
+inline constexpr std::size_t kConfigsPerPageMax = 50;    ///< event invoke and provisioned concurrency configurations
+inline constexpr std::size_t kLayersPerPageMax = 50;     ///< also of layer versions
+inline constexpr std::size_t kLayersOfFunctionMax = 5;
+inline constexpr std::size_t kInvokeAsyncBytesMax = 262'144;                 ///< of the deprecated InvokeAsync, 256 KB
 inline constexpr Duration kCodeLocationLifetime = std::chrono::minutes(10);  ///< of GetFunction's Code.Location
 
 }  // namespace lambdad::lambda

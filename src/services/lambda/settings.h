@@ -28,6 +28,23 @@ struct SettingsChange {
   std::optional<aws::lambda::LoggingConfig> logging_config;
 };
 
+/// Takes the settings out of a request of either operation.
+template <class Request>
+SettingsChange settings_change(Request& in) {
+  return {.runtime = std::move(in.runtime),
+          .handler = std::move(in.handler),
+          .role = std::move(in.role),
+          .description = std::move(in.description),
+          .timeout = in.timeout,
+          .memory_size = in.memory_size,
+          .environment = std::move(in.environment),
+          .dead_letter_config = std::move(in.dead_letter_config),
+          .tracing_config = std::move(in.tracing_config),
+          .ephemeral_storage = in.ephemeral_storage,
+          .snap_start = std::move(in.snap_start),
+          .logging_config = std::move(in.logging_config)};
+}
+
 /// Applies `change` to `settings`, or says why not. `operation` and the function's name are for texts and defaults.
 /// What AWS offers and lambdad does not is refused by name (SnapStart, active tracing, JSON logs, SNS dead-letter
 /// topics). Errors: ValidationException, InvalidParameterValueException, NotImplementedException.

@@ -119,6 +119,45 @@ class World {
     return std::move(*value);
   }
 
+  /// "404 ResourceNotFoundException: what it says"
+  static std::string error(const http::Response& response) {
+    const json::Value body = parse(response);
+    const json::Value* message = body.find("message") != nullptr ? body.find("message") : body.find("Message");
+    return fmt::format("{} {}: {}", response.status, response.headers.get_or("x-amzn-ErrorType", ""),
+                       message != nullptr && message->if_string() != nullptr ? *message->if_string() : "");
+  }
+  /// A member of an answer by its path: "Configuration.Version", "Layers.0.Arn". Texts bare, the rest as JSON; "" when
+  /// there is no such member.
+  static std::string at(const http::Response& response, std::string_view path) {
+    const json::Value body = parse(response);
+    const json::Value* value = &body;
+    while (value != nullptr && !path.empty()) {
+      const std::string_view key = path.substr(0, path.find('.'));
+      path.remove_prefix(std::min(path.size(), key.size() + 1));
+      if (const json::Array* array = value->if_array()) {
+        const std::size_t index = static_cast<std::size_t>(std::atoi(std::string(key).c_str()));
+        value = index < array->size() ? &(*array)[index] : nullptr;
+      } else {
+        value = value->find(key);
+      }
+    }
+    if (value == nullptr) return "";
+    return value->if_string() != nullptr ? *value->if_string() : json::serialize(*value);
+  }
+  static ports::FunctionRef ref(const std::string& name, const std::string& qualifier = {}) {
+    return {.account = std::string(kTestAccount), .region = "us-east-1", .name = name, .qualifier = qualifier};
+  }
+  /// A change of the function that has ended.
+  http::Response update_code(const std::string& name, const std::string& body, json::Object more = {}) {
+    more.set("ZipFile", base64_encode(test_zip(body)));
+    auto response = send("PUT", "/2015-03-31/functions/" + name + "/code", json::serialize(more));
+    settle();
+    return response;
+  }
+  http::Response publish(const std::string& name, const std::string& body = "{}") {
+    return send("POST", "/2015-03-31/functions/" + name + "/versions", body);
+  }
+
   /// A request that creates a function; `more` members are added or replace.
   static json::Object creation(const std::string& name, json::Object more = {}) {
     json::Object object{{"FunctionName", name},

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/encoding.h"
 #include "base/hash.h"
 #include "services/lambda/handlers/handlers.h"
@@ -63,12 +65,31 @@ aws::Error service_failure(Lambda& lambda, const aws::RequestContext& context, c
   return api::service_exception("An error occurred and the request cannot be processed.");
 }
 
-aws::Outcome<Functions::FunctionPtr> find_latest(Lambda& lambda, const ports::FunctionRef& function) {
+aws::Outcome<Functions::FunctionPtr> find_function(Lambda& lambda, const ports::FunctionRef& function) {
   auto found = lambda.functions.find(function);
-  if (found == nullptr || (!function.qualifier.empty() && function.qualifier != "$LATEST")) {
-    return std::unexpected(function_not_found(function));
-  }
+  if (found == nullptr) return std::unexpected(function_not_found(function));
   return found;
+}
+
+aws::Outcome<Functions::Located> locate(Lambda& lambda, const ports::FunctionRef& function) {
+  auto located = lambda.functions.locate(function);
+  if (!located) return std::unexpected(function_not_found(function));
+  return std::move(*located);
+}
+
+aws::Error alias_not_found(const ports::FunctionRef& function) {
+  return api::resource_not_found(fmt::format("Cannot find alias arn: {}", function.arn().str()));
+}
+
+bool is_version_number(std::string_view qualifier) {
+  return !qualifier.empty() && std::ranges::all_of(qualifier, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+Async<aws::Outcome<void>> commit(Lambda* lambda, const aws::RequestContext* context, Function function,
+                                 package::PackageStore::Ref code) {
+  auto committed = co_await lambda->functions.commit(std::move(function), std::move(code));
+  if (!committed) co_return std::unexpected(service_failure(*lambda, *context, committed.error()));
+  co_return aws::Outcome<void>();
 }
 
 aws::Outcome<void> check_changeable(const Function& function, const std::optional<std::string>& revision_id) {
@@ -85,10 +106,26 @@ aws::Outcome<void> check_changeable(const Function& function, const std::optiona
   return {};
 }
 
-Async<aws::Outcome<package::PackageStore::Ref>> store_code(Lambda* lambda, const aws::RequestContext* context,
-                                                           std::string zip) {
+std::vector<package::PackageStore::Ref> hold_layers(const Lambda& lambda, const Settings& settings) {
+  std::vector<package::PackageStore::Ref> held;
+  for (const LayerUse& layer : settings.layers) held.push_back(lambda.packages.hold(layer.sha256));
+  return held;
+}
+
+aws::Outcome<void> check_unzipped_size(const Settings& settings) {
+  std::int64_t total = settings.code_unzipped;
+  for (const LayerUse& layer : settings.layers) total += layer.unzipped;
+  if (settings.layers.empty() || total <= static_cast<std::int64_t>(kUnzippedBytesMax)) return {};
+  return std::unexpected(api::invalid_parameter_value(
+      fmt::format("Function code combined with layers exceeds the maximum allowed size of {} bytes. The actual size is "
+                  "{} bytes.",
+                  kUnzippedBytesMax, total)));
+}
+
+Async<aws::Outcome<package::PackageStore::Stored>> store_code(Lambda* lambda, const aws::RequestContext* context,
+                                                              std::string zip) {
   if (auto size = check_zip_size(zip); !size) co_return std::unexpected(std::move(size.error()));
-  auto stored = co_await lambda->functions.packages().put(std::move(zip));
+  auto stored = co_await lambda->packages.put(std::move(zip));
   if (!stored) co_return std::unexpected(to_aws_error(*lambda, *context, stored.error()));
   co_return std::move(*stored);
 }
@@ -96,14 +133,14 @@ Async<aws::Outcome<package::PackageStore::Ref>> store_code(Lambda* lambda, const
 Async<aws::Outcome<package::PackageStore::Package>> examine_code(Lambda* lambda, const aws::RequestContext* context,
                                                                  std::string zip) {
   if (auto size = check_zip_size(zip); !size) co_return std::unexpected(std::move(size.error()));
-  auto examined = co_await lambda->functions.packages().examine(std::move(zip));
+  auto examined = co_await lambda->packages.examine(std::move(zip));
   if (!examined) co_return std::unexpected(to_aws_error(*lambda, *context, examined.error()));
   co_return std::move(*examined);
 }
 
-std::string code_url(const Lambda& lambda, const aws::RequestContext& context, const Function& function) {
-  const std::string path = fmt::format("/_lambdad/code/{}/{}/{}/{}", function.account, function.region, function.name,
-                                       function.current.code_sha256);
+std::string code_url(const Lambda& lambda, const aws::RequestContext& context, const std::string& account,
+                     const std::string& region, const std::string& owner, const std::string& sha256) {
+  const std::string path = fmt::format("/_lambdad/code/{}/{}/{}/{}", account, region, owner, sha256);
   const std::string expires = fmt::to_string(to_epoch_seconds(lambda.system.clock.wall() + kCodeLocationLifetime));
   return fmt::format("{}{}?expires={}&token={}", context.base_url, path, expires, code_token(lambda, path, expires));
 }

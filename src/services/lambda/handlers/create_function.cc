@@ -34,19 +34,8 @@ Reply<api::FunctionConfiguration> create_function(Lambda* lambda, aws::RequestCo
 
   Function function{.account = ref->account, .region = ref->region, .name = ref->name};
   Settings& settings = function.current;
-  SettingsChange change{.runtime = std::move(in.runtime),
-                        .handler = std::move(in.handler),
-                        .role = std::move(in.role),
-                        .description = std::move(in.description),
-                        .timeout = in.timeout,
-                        .memory_size = in.memory_size,
-                        .environment = std::move(in.environment),
-                        .dead_letter_config = std::move(in.dead_letter_config),
-                        .tracing_config = std::move(in.tracing_config),
-                        .ephemeral_storage = in.ephemeral_storage,
-                        .snap_start = std::move(in.snap_start),
-                        .logging_config = std::move(in.logging_config)};
-  if (auto applied = apply_change(std::move(change), "CreateFunction", function.name, lambda->runtime_check, settings);
+  if (auto applied =
+          apply_change(settings_change(in), "CreateFunction", function.name, lambda->runtime_check, settings);
       !applied) {
     co_return std::unexpected(std::move(applied.error()));
   }
@@ -56,22 +45,42 @@ Reply<api::FunctionConfiguration> create_function(Lambda* lambda, aws::RequestCo
   function.tags = std::move(in.tags).value_or(std::map<std::string, std::string>());
   if (auto tags = check_tag_count(function.tags.size()); !tags) co_return std::unexpected(std::move(tags.error()));
 
+  KeyedMutex::Guard signing_guard;
+  if (in.code_signing_config_arn && !in.code_signing_config_arn->empty()) {
+    function.code_signing_config = *in.code_signing_config_arn;
+    signing_guard = co_await lambda->code_signing.lock(function.code_signing_config);
+    if (lambda->code_signing.find(function.code_signing_config) == nullptr) {
+      co_return std::unexpected(code_signing_config_not_found(function.code_signing_config));
+    }
+  }
   auto guard = co_await lambda->functions.lock(*ref);
   if (lambda->functions.find(*ref) != nullptr) {
     co_return std::unexpected(api::resource_conflict(fmt::format("Function already exist: {}", function.name)));
   }
+  if (in.layers) {
+    auto layers = resolve_layers(*lambda, *context, *in.layers);
+    if (!layers) co_return std::unexpected(std::move(layers.error()));
+    settings.layers = std::move(*layers);
+  }
+  const auto held_layers = hold_layers(*lambda, settings);
   settings.code_size = static_cast<std::int64_t>(in.code.zip_file->size());
   auto code = co_await store_code(lambda, context, std::move(*in.code.zip_file));
   if (!code) co_return std::unexpected(std::move(code.error()));
-  settings.code_sha256 = (*code)->sha256;
+  settings.code_sha256 = code->package->sha256;
+  settings.code_unzipped = static_cast<std::int64_t>(code->unzipped);
+  if (auto size = check_unzipped_size(settings); !size) co_return std::unexpected(std::move(size.error()));
   settings.snapshot_id = lambda->system.random.uuid_v4();
   function.last_modified = lambda->system.clock.wall();
   function.revision_id = lambda->functions.new_revision();
   begin_creation(function);
+  VersionPtr version;
+  if (in.publish.value_or(false)) version = publish(*lambda, function, std::nullopt);
 
-  auto answer = to_configuration(function, "");
-  auto committed = co_await lambda->functions.commit(std::move(function), std::move(*code));
-  if (!committed) co_return std::unexpected(service_failure(*lambda, *context, committed.error()));
+  // Recorded: published or not, the answer's ARN has no qualifier.
+  auto answer = to_configuration(function, version.get(), "");
+  if (auto done = co_await commit(lambda, context, std::move(function), code->package); !done) {
+    co_return std::unexpected(std::move(done.error()));
+  }
   lambda->log.info("function_created", {{"function", ref->arn().str()}, {"request_id", context->request_id}});
   co_return answer;
 }

@@ -1,5 +1,6 @@
 // Put-, Update-, Get-, Delete- and ListFunctionEventInvokeConfig(s)
 #include "services/lambda/handlers/handlers.h"
+#include "services/lambda/paging.h"
 
 namespace lambdad::lambda {
 namespace {
@@ -17,9 +18,8 @@ aws::Error no_config(ports::FunctionRef function) {
 
 aws::Error no_function() { return api::resource_not_found("The function doesn't exist."); }
 
-/// Only $LATEST exists.
 bool exists(Lambda& lambda, const ports::FunctionRef& function) {
-  return lambda.functions.find(function) != nullptr && qualifier_of(function) == "$LATEST";
+  return lambda.functions.locate(function).has_value();
 }
 
 Reply<api::FunctionEventInvokeConfig> commit_settings(Lambda* lambda, aws::RequestContext* context, Function function,
@@ -27,9 +27,9 @@ Reply<api::FunctionEventInvokeConfig> commit_settings(Lambda* lambda, aws::Reque
   settings.last_modified = lambda->system.clock.wall();
   auto answer = to_event_invoke_config(function, qualifier, settings);
   function.event_invoke[qualifier] = settings;
-  auto code = lambda->functions.packages().hold(function.current.code_sha256);
-  auto committed = co_await lambda->functions.commit(std::move(function), std::move(code));
-  if (!committed) co_return std::unexpected(service_failure(*lambda, *context, committed.error()));
+  if (auto done = co_await commit(lambda, context, std::move(function)); !done) {
+    co_return std::unexpected(std::move(done.error()));
+  }
   co_return answer;
 }
 
@@ -91,9 +91,9 @@ Reply<aws::Unit> delete_function_event_invoke_config(Lambda* lambda, aws::Reques
   }
   Function function = *found;
   function.event_invoke.erase(qualifier_of(*ref));
-  auto code = lambda->functions.packages().hold(function.current.code_sha256);
-  auto committed = co_await lambda->functions.commit(std::move(function), std::move(code));
-  if (!committed) co_return std::unexpected(service_failure(*lambda, *context, committed.error()));
+  if (auto done = co_await commit(lambda, context, std::move(function)); !done) {
+    co_return std::unexpected(std::move(done.error()));
+  }
   co_return aws::Unit{};
 }
 
@@ -103,12 +103,15 @@ Reply<api::ListFunctionEventInvokeConfigsResponse> list_function_event_invoke_co
   if (!ref) co_return std::unexpected(std::move(ref.error()));
   auto function = lambda->functions.find(*ref);
   if (function == nullptr) co_return std::unexpected(no_function());
-  api::ListFunctionEventInvokeConfigsResponse out;
-  out.function_event_invoke_configs.emplace();
-  // One qualifier exists, so every list fits a page.
-  for (const auto& [qualifier, settings] : function->event_invoke) {
-    out.function_event_invoke_configs->push_back(to_event_invoke_config(*function, qualifier, settings));
+  auto after = read_marker(in.marker);
+  if (!after) co_return std::unexpected(std::move(after.error()));
+  Page<api::FunctionEventInvokeConfig> page(page_size(in.max_items, kConfigsPerPageMax));
+  for (auto place = function->event_invoke.upper_bound(*after); place != function->event_invoke.end(); ++place) {
+    if (!page.add(to_event_invoke_config(*function, place->first, place->second), place->first)) break;
   }
+  api::ListFunctionEventInvokeConfigsResponse out;
+  out.next_marker = page.next_marker();
+  out.function_event_invoke_configs = page.take_items();
   co_return out;
 }
 

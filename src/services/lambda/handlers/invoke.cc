@@ -1,4 +1,5 @@
 #include "base/encoding.h"
+#include "ports/throttle.h"
 #include "services/lambda/handlers/handlers.h"
 
 namespace lambdad::lambda {
@@ -24,6 +25,15 @@ aws::Outcome<void> check_payload_size(std::size_t size, const std::string& invoc
       "{} byte payload is too large for the {} invocation type (limit {} bytes)", size, invocation_type, limit)));
 }
 
+aws::Outcome<void> check_json(const std::string& payload) {
+  if (payload.empty()) return {};
+  if (auto valid = json::validate(payload); !valid) {
+    return std::unexpected(api::invalid_request_content(fmt::format(
+        "Could not parse request body into json: Could not parse payload into json: {}", valid.error().detail)));
+  }
+  return {};
+}
+
 aws::Error resolve_error(ports::FunctionRef function, ports::ResolveFailure failure) {
   switch (failure) {
     case ports::ResolveFailure::kNoSuchFunction:
@@ -40,18 +50,9 @@ aws::Error resolve_error(ports::FunctionRef function, ports::ResolveFailure fail
 
 aws::Error throttled(ports::ThrottleReason reason) {
   aws::Error error = api::too_many_requests("Rate Exceeded.");
-  switch (reason) {
-    case ports::ThrottleReason::kConcurrentInvocationLimit:
-      error.members.set("Reason", "ConcurrentInvocationLimitExceeded");
-      error.has_type_member = false;  // recorded
-      break;
-    case ports::ThrottleReason::kReservedConcurrentInvocationLimit:
-      error.members.set("Reason", "ReservedFunctionConcurrentInvocationLimitExceeded");
-      break;
-    case ports::ThrottleReason::kInvocationRateLimit:
-      error.members.set("Reason", "FunctionInvocationRateLimitExceeded");
-      break;
-  }
+  error.members.set("Reason", ports::to_string(reason));
+  // Recorded: this one comes without a Type.
+  if (reason == ports::ThrottleReason::kConcurrentInvocationLimit) error.has_type_member = false;
   error.retry_after = "1";
   return error;
 }
@@ -68,10 +69,7 @@ aws::Outcome<ports::InvocationRequest> check_invocation(Lambda& lambda, const aw
   if (auto version = lambda.functions.resolve(*ref); !version) {
     return std::unexpected(resolve_error(*ref, version.error()));
   }
-  if (auto valid = json::validate(in.payload); !in.payload.empty() && !valid) {
-    return std::unexpected(api::invalid_request_content(fmt::format(
-        "Could not parse request body into json: Could not parse payload into json: {}", valid.error().detail)));
-  }
+  if (auto valid = check_json(in.payload); !valid) return std::unexpected(std::move(valid.error()));
   auto client_context = in.type == "RequestResponse" ? decode_client_context(in.client_context) : std::string();
   if (!client_context) return std::unexpected(std::move(client_context.error()));
   return ports::InvocationRequest{.function = std::move(*ref),
@@ -88,6 +86,11 @@ aws::Error invocation_failure(Lambda& lambda, const aws::RequestContext& context
     case Kind::kThrottled: return throttled(outcome.throttle_reason);
     case Kind::kNoSuchFunction: return resolve_error(function, ports::ResolveFailure::kNoSuchFunction);
     case Kind::kNotReady: return resolve_error(function, outcome.resolve_failure);
+    case Kind::kRecursiveLoop:
+      return api::recursive_invocation(
+          "Lambda has detected your function being invoked in a recursive loop with other AWS resources and stopped "
+          "your "
+          "function's invocation.");
     case Kind::kSystemError:
     case Kind::kFunctionError:
     case Kind::kSuccess: break;
@@ -110,6 +113,7 @@ Reply<api::InvocationResponse> invoke(Lambda* lambda, aws::RequestContext* conte
   }
   if (type == "Event") {
     request->plane = ports::Plane::kAsync;
+    if (request->payload.empty()) request->payload = "{}";  // what the function, and a dead-letter queue, will see
     auto accepted = co_await lambda->invoker->enqueue(std::move(*request));
     if (!accepted) co_return std::unexpected(service_failure(*lambda, *context, accepted.error()));
     co_return api::InvocationResponse{.status_code = 202};
@@ -126,6 +130,21 @@ Reply<api::InvocationResponse> invoke(Lambda* lambda, aws::RequestContext* conte
   out.executed_version = std::move(outcome.executed_version);
   if (want_log_tail) out.log_result = base64_encode(outcome.log_tail);
   co_return out;
+}
+
+Reply<api::InvokeAsyncResponse> invoke_async(Lambda* lambda, aws::RequestContext* context, api::InvokeAsyncRequest in) {
+  if (in.invoke_args.size() > kInvokeAsyncBytesMax) {
+    co_return std::unexpected(api::request_too_large(
+        fmt::format("{} byte payload is too large for the Event invocation type (limit {} bytes)",
+                    in.invoke_args.size(), kInvokeAsyncBytesMax)));
+  }
+  api::InvocationRequest event;
+  event.function_name = std::move(in.function_name);
+  event.invocation_type = "Event";
+  event.payload = std::move(in.invoke_args);
+  auto accepted = co_await invoke(lambda, context, std::move(event));
+  if (!accepted) co_return std::unexpected(std::move(accepted.error()));
+  co_return api::InvokeAsyncResponse{.status = 202};
 }
 
 }  // namespace lambdad::lambda

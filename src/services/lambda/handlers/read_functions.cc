@@ -1,24 +1,44 @@
-// GetFunction, GetFunctionConfiguration, ListFunctions, ListVersionsByFunction
-#include "base/encoding.h"
+// GetFunction, GetFunctionConfiguration, ListFunctions
 #include "services/lambda/handlers/handlers.h"
+#include "services/lambda/paging.h"
 
 namespace lambdad::lambda {
 namespace {
 
-constexpr std::string_view kMarkerPrefix = "after:";
+using ConfigurationPage = Page<api::FunctionConfiguration>;
 
-/// Opaque to clients: where the page before ended.
-std::string make_marker(const std::string& last_name) {
-  return base64_encode(fmt::format("{}{}", kMarkerPrefix, last_name));
+/// Between the parts of a position in the list of all versions: no name has a colon.
+constexpr char kSeparator = ':';
+
+/// Every version of `function` above `after` (0: also $LATEST comes before). False when the page is full.
+bool add_versions(ConfigurationPage& page, const Function& function, int after, bool with_latest) {
+  auto position = [&](int number) { return fmt::format("{}{}{}", function.name, kSeparator, number); };
+  if (with_latest && !page.add(to_configuration(function, nullptr, "$LATEST", Detail::kListEntry), position(0))) {
+    return false;
+  }
+  for (auto place = function.versions.upper_bound(after); place != function.versions.end(); ++place) {
+    auto entry = to_configuration(function, place->second.get(), std::to_string(place->first), Detail::kListEntry);
+    if (!page.add(std::move(entry), position(place->first))) return false;
+  }
+  return true;
 }
 
-aws::Outcome<std::string> read_marker(const std::optional<std::string>& marker) {
-  if (!marker || marker->empty()) return std::string();
-  auto text = base64_decode(*marker);
-  if (!text || !text->starts_with(kMarkerPrefix)) {
-    return std::unexpected(api::invalid_parameter_value("The pagination marker is not valid."));
+void list_all_versions(const Lambda& lambda, const aws::RequestContext& context, ConfigurationPage& page,
+                       const std::string& after, std::size_t size) {
+  const auto separator = after.find(kSeparator);
+  std::string name = after.substr(0, separator);
+  if (separator != std::string::npos) {
+    auto function = lambda.functions.find({.account = context.account, .region = context.region, .name = name});
+    if (function != nullptr && !add_versions(page, *function, std::atoi(after.c_str() + separator + 1), false)) return;
   }
-  return text->substr(kMarkerPrefix.size());
+  for (;;) {
+    auto functions = lambda.functions.list(context.account, context.region, name, size + 1);
+    for (const auto& function : functions) {
+      if (!add_versions(page, *function, 0, true)) return;
+    }
+    if (functions.size() <= size) return;
+    name = functions.back()->name;
+  }
 }
 
 }  // namespace
@@ -26,14 +46,18 @@ aws::Outcome<std::string> read_marker(const std::optional<std::string>& marker) 
 Reply<api::GetFunctionResponse> get_function(Lambda* lambda, aws::RequestContext* context, api::GetFunctionRequest in) {
   auto ref = function_ref(*context, in.function_name, in.qualifier);
   if (!ref) co_return std::unexpected(std::move(ref.error()));
-  auto function = find_latest(*lambda, *ref);
-  if (!function) co_return std::unexpected(std::move(function.error()));
+  auto located = locate(*lambda, *ref);
+  if (!located) co_return std::unexpected(std::move(located.error()));
+  const Function& function = *located->function;
+  const Settings& settings = located->version != nullptr ? located->version->settings : function.current;
   api::GetFunctionResponse out;
-  out.configuration = to_configuration(**function, ref->qualifier);
-  out.code = api::FunctionCodeLocation{.repository_type = "S3", .location = code_url(*lambda, *context, **function)};
-  if (!(*function)->tags.empty()) out.tags = (*function)->tags;
-  if ((*function)->reserved_concurrency) {
-    out.concurrency = api::Concurrency{.reserved_concurrent_executions = (*function)->reserved_concurrency};
+  out.configuration = to_configuration(function, located->version.get(), ref->qualifier);
+  out.code = api::FunctionCodeLocation{
+      .repository_type = "S3",
+      .location = code_url(*lambda, *context, function.account, function.region, function.name, settings.code_sha256)};
+  if (!function.tags.empty()) out.tags = function.tags;
+  if (function.reserved_concurrency) {
+    out.concurrency = api::Concurrency{.reserved_concurrent_executions = function.reserved_concurrency};
   }
   co_return out;
 }
@@ -42,44 +66,27 @@ Reply<api::FunctionConfiguration> get_function_configuration(Lambda* lambda, aws
                                                              api::GetFunctionConfigurationRequest in) {
   auto ref = function_ref(*context, in.function_name, in.qualifier);
   if (!ref) co_return std::unexpected(std::move(ref.error()));
-  auto function = find_latest(*lambda, *ref);
-  if (!function) co_return std::unexpected(std::move(function.error()));
-  co_return to_configuration(**function, ref->qualifier);
+  auto located = locate(*lambda, *ref);
+  if (!located) co_return std::unexpected(std::move(located.error()));
+  co_return to_configuration(*located->function, located->version.get(), ref->qualifier);
 }
 
 Reply<api::ListFunctionsResponse> list_functions(Lambda* lambda, aws::RequestContext* context,
                                                  api::ListFunctionsRequest in) {
   auto after = read_marker(in.marker);
   if (!after) co_return std::unexpected(std::move(after.error()));
-  const std::size_t count = std::min(
-      static_cast<std::size_t>(in.max_items.value_or(static_cast<int>(kFunctionsPerPageMax))), kFunctionsPerPageMax);
-  // One more than asked for tells whether a page follows.
-  auto functions = lambda->functions.list(context->account, context->region, *after, count + 1);
-  const std::string qualifier = in.function_version == "ALL" ? "$LATEST" : "";
-  api::ListFunctionsResponse out;
-  out.functions.emplace();
-  for (const auto& function : functions) {
-    if (out.functions->size() == count) {
-      out.next_marker = make_marker(*out.functions->back().function_name);
-      break;
+  const std::size_t size = page_size(in.max_items, kFunctionsPerPageMax);
+  ConfigurationPage page(size);
+  if (in.function_version == "ALL") {
+    list_all_versions(*lambda, *context, page, *after, size);
+  } else {
+    for (const auto& function : lambda->functions.list(context->account, context->region, *after, size + 1)) {
+      if (!page.add(to_configuration(*function, nullptr, "", Detail::kListEntry), function->name)) break;
     }
-    out.functions->push_back(to_configuration(*function, qualifier, Detail::kListEntry));
   }
-  co_return out;
-}
-
-Reply<api::ListVersionsByFunctionResponse> list_versions_by_function(Lambda* lambda, aws::RequestContext* context,
-                                                                     api::ListVersionsByFunctionRequest in) {
-  auto ref = function_ref(*context, in.function_name);
-  if (!ref) co_return std::unexpected(std::move(ref.error()));
-  auto after = read_marker(in.marker);
-  if (!after) co_return std::unexpected(std::move(after.error()));
-  auto function = find_latest(*lambda, *ref);
-  if (!function) co_return std::unexpected(std::move(function.error()));
-  api::ListVersionsByFunctionResponse out;
-  out.versions.emplace();
-  // $LATEST is the only version, so it is the first page and the last.
-  if (after->empty()) out.versions->push_back(to_configuration(**function, "$LATEST", Detail::kListEntry));
+  api::ListFunctionsResponse out;
+  out.next_marker = page.next_marker();
+  out.functions = page.take_items();
   co_return out;
 }
 

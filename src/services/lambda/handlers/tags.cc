@@ -20,9 +20,9 @@ aws::Outcome<ports::FunctionRef> tagged_function(const aws::RequestContext& cont
 /// Stores the function with other tags, which is a new revision (recorded).
 Reply<aws::Unit> commit_tags(Lambda* lambda, aws::RequestContext* context, Function function) {
   function.revision_id = lambda->functions.new_revision();
-  auto code = lambda->functions.packages().hold(function.current.code_sha256);
-  auto committed = co_await lambda->functions.commit(std::move(function), std::move(code));
-  if (!committed) co_return std::unexpected(service_failure(*lambda, *context, committed.error()));
+  if (auto done = co_await commit(lambda, context, std::move(function)); !done) {
+    co_return std::unexpected(std::move(done.error()));
+  }
   co_return aws::Unit{};
 }
 
@@ -35,7 +35,7 @@ Reply<aws::Unit> tag_resource(Lambda* lambda, aws::RequestContext* context, api:
     co_return std::unexpected(api::invalid_parameter_value("An error occurred and the request cannot be processed."));
   }
   auto guard = co_await lambda->functions.lock(*ref);
-  auto found = find_latest(*lambda, *ref);
+  auto found = find_function(*lambda, *ref);
   if (!found) co_return std::unexpected(std::move(found.error()));
   Function function = **found;
   for (auto& [key, value] : in.tags) function.tags[key] = std::move(value);
@@ -47,7 +47,7 @@ Reply<aws::Unit> untag_resource(Lambda* lambda, aws::RequestContext* context, ap
   auto ref = tagged_function(*context, in.resource);
   if (!ref) co_return std::unexpected(std::move(ref.error()));
   auto guard = co_await lambda->functions.lock(*ref);
-  auto found = find_latest(*lambda, *ref);
+  auto found = find_function(*lambda, *ref);
   if (!found) co_return std::unexpected(std::move(found.error()));
   Function function = **found;
   for (const std::string& key : in.tag_keys) function.tags.erase(key);
@@ -57,7 +57,7 @@ Reply<aws::Unit> untag_resource(Lambda* lambda, aws::RequestContext* context, ap
 Reply<api::ListTagsResponse> list_tags(Lambda* lambda, aws::RequestContext* context, api::ListTagsRequest in) {
   auto ref = tagged_function(*context, in.resource);
   if (!ref) co_return std::unexpected(std::move(ref.error()));
-  auto found = find_latest(*lambda, *ref);
+  auto found = find_function(*lambda, *ref);
   if (!found) co_return std::unexpected(std::move(found.error()));
   co_return api::ListTagsResponse{.tags = (*found)->tags};
 }
