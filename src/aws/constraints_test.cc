@@ -120,12 +120,13 @@ TEST(Constraints, MembersNotServedAreRefusedByName) {
   EXPECT_EQ(refusal<lambda::CreateFunction>(
                 R"({"FunctionName":"f","Role":"arn:aws:iam::000000000000:role/r","Code":{"S3Bucket":"b"}})"),
             "NotImplementedException: lambdad does not serve the member Code.S3Bucket of lambda:CreateFunction.");
-  EXPECT_NE(refusal<lambda::CreateFunction>(create(R"(,"Layers":["x"])")).find("Layers"), std::string::npos);
+  EXPECT_EQ(refusal<lambda::CreateFunction>(create(R"(,"VpcConfig":{"SubnetIds":["subnet-1"]})")),
+            "NotImplementedException: lambdad does not serve the member VpcConfig of lambda:CreateFunction.");
   // These carry nothing.
   EXPECT_EQ(refusal<lambda::CreateFunction>(
-                create(R"(,"Publish":false,"Layers":[],"VpcConfig":{"SubnetIds":[],"SecurityGroupIds":[]})")),
+                create(R"(,"FileSystemConfigs":[],"VpcConfig":{"SubnetIds":[],"Ipv6AllowedForDualStack":false})")),
             "");
-  EXPECT_NE(refusal<lambda::CreateFunction>(create(R"(,"Publish":true)")), "");
+  EXPECT_NE(refusal<lambda::CreateFunction>(create(R"(,"VpcConfig":{"Ipv6AllowedForDualStack":true})")), "");
 }
 
 TEST(Constraints, SqsAnswersMissingParameter) {

@@ -85,6 +85,12 @@ int main(int argc, char** argv) {
                    : std::string("an account id has 12 digits");
       })
       ->capture_default_str();
+  serve
+      ->add_option("--account-concurrency", options.account_concurrency,
+                   "Concurrent executions of each account and region, and ten times as many invocations a second; "
+                   "AWS's default is 1000")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
   serve->add_option("--region", options.region, "Region of callers that do not sign their requests")
       ->capture_default_str();
   serve->add_option("--log-level", options.log_level, "debug, info, warn or error")

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "observe/log.h"
 #include "sandbox/sandbox.h"
+#include "scheduler/concurrency.h"
 
 namespace lambdad::daemon {
 
@@ -17,6 +18,8 @@ struct ServeOptions {
   bool ephemeral = false;      ///< data in a temporary directory that goes away, commits not synced
   bool public_listen = false;  ///< allow an address off the loopback although nobody is authenticated
   std::string account = "000000000000";
+  /// Concurrent executions of an account in a region; ten times as many invocations a second.
+  int account_concurrency = scheduler::kAccountConcurrencyDefault;
   std::string region = "us-east-1";
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;

@@ -132,7 +132,7 @@ struct Daemon::Parts {
   std::unique_ptr<logs::LogsService> logs;
   sandbox::SandboxFactory sandboxes;
   execution::RuntimeCatalog runtimes;
-  scheduler::ConcurrencyLedger ledger;
+  scheduler::ConcurrencyLedger ledger{options.account_concurrency};
   std::unique_ptr<execution::EnvironmentDeps> environment_deps;
   std::unique_ptr<scheduler::Scheduler> scheduler;
   std::unique_ptr<invoke::Invoker> invoker;

@@ -141,8 +141,7 @@ Result<Interpreter> InterpreterFinder::find(const KnownRuntime& runtime) {
     return fail(Errc::kNotFound, "{} is configured as {}, which is no executable of that version", runtime.runtime,
                 configured->second);
   }
-  return fail(Errc::kNotFound, "no interpreter for {} was found: {}", runtime.runtime,
-              hint_for(runtime));
+  return fail(Errc::kNotFound, "no interpreter for {} was found: {}", runtime.runtime, hint_for(runtime));
 }
 
 }  // namespace lambdad::execution

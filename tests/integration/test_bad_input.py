@@ -66,12 +66,12 @@ class Bodies(DaemonTest):
         self.refused(400, "POST", "/", b"%zz&&&=&Action", form, "sqs")
 
     def test_operations_and_members_that_are_not_served_are_refused_by_name(self):
-        status, _, content = self.daemon.request("GET", "/2015-03-31/functions/f/policy")
-        self.assertGreaterEqual(status, 400)
-        self.assertIn(b"GetPolicy", content)
-        status, _, content = self.daemon.request("POST", "/2015-03-31/functions", create_request(GOOD_ZIP, Layers=["arn:aws:lambda:us-east-1:000000000000:layer:x:1"]))
-        self.assertGreaterEqual(status, 400)
-        self.assertIn(b"Layers", content)
+        status, _, content = self.daemon.request("GET", "/2025-11-30/capacity-providers")
+        self.assertEqual(501, status)
+        self.assertIn(b"ListCapacityProviders", content)
+        status, _, content = self.daemon.request("POST", "/2015-03-31/functions", create_request(GOOD_ZIP, VpcConfig={"SubnetIds": ["subnet-1"]}))
+        self.assertEqual(501, status)
+        self.assertIn(b"VpcConfig", content)
 
 
 class Zips(DaemonTest):

@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import socket
 import subprocess
+import unittest
 
 import support
 from support import DaemonTest, zipped
@@ -291,3 +292,22 @@ done
         error, payload, answer = self.invoke(name, [1], LogType="Tail")
         self.assertEqual((None, {"shell": [1]}), (error, payload))
         self.assertIn("shell got [1]", support.tail(answer))
+
+
+class AccountQuota(unittest.TestCase):
+    def test_the_quota_that_was_asked_for_is_told_and_enforced(self):
+        daemon = support.Daemon("--account-concurrency", "1", ephemeral=True)
+        self.addCleanup(daemon.close)
+        client = daemon.client("lambda")
+        self.assertEqual(1, client.get_account_settings()["AccountLimit"]["ConcurrentExecutions"])
+        support.create_function(client, "hold", "import time\ndef handler(event, context):\n    time.sleep(event)\n", Timeout=60)
+
+        def status(seconds):
+            try:
+                return client.invoke(FunctionName="hold", Payload=json.dumps(seconds))["StatusCode"]
+            except client.exceptions.TooManyRequestsException as error:
+                return error.response["Reason"]
+
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            results = list(pool.map(status, [1, 1]))
+        self.assertEqual([200, "ConcurrentInvocationLimitExceeded"], sorted(results, key=str))
