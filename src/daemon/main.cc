@@ -123,6 +123,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   serve->add_flag("--aws-stream-pace", options.aws_stream_pace,
                   "Slow streamed responses down as AWS does: 6 MiB at once, then 2 MiB/s");
+  serve->add_option("--otlp-endpoint", options.otlp_endpoint,
+                    "http://HOST:PORT of an OpenTelemetry collector that gets the spans of sampled invocations");
   serve->add_option("--allow-host", options.allowed_hosts,
                     "Further Host name under which lambdad's own pages answer; may be repeated");
 

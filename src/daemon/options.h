@@ -32,6 +32,7 @@ struct ServeOptions {
   std::vector<std::string> allowed_hosts;
   std::string url_domain = "localhost";  ///< under which function URLs are shown
   bool aws_stream_pace = false;          ///< streamed responses as slow as AWS sends them
+  std::string otlp_endpoint;             ///< http://HOST:PORT of an OpenTelemetry collector; empty: no spans are made
 };
 
 /// Runs the daemon until SIGINT or SIGTERM. Returns the exit status: 0 after a graceful stop, 1 when it could not

@@ -133,6 +133,7 @@ struct Daemon::Parts {
   sandbox::SandboxFactory sandboxes;
   execution::RuntimeCatalog runtimes;
   scheduler::ConcurrencyLedger ledger{options.account_concurrency};
+  std::unique_ptr<execution::OtlpExporter> otlp;
   std::unique_ptr<execution::EnvironmentDeps> environment_deps;
   std::unique_ptr<scheduler::Scheduler> scheduler;
   std::unique_ptr<invoke::Invoker> invoker;
@@ -190,14 +191,19 @@ Result<void> Daemon::connect() {
                                        return {};
                                      },
                                      .account_concurrency = p.ledger.account_limit()});
+  if (!p.options.otlp_endpoint.empty()) {
+    LD_TRY(p.otlp, execution::OtlpExporter::make(p.system, p.log, p.metrics, p.options.otlp_endpoint));
+  }
   p.environment_deps.reset(new execution::EnvironmentDeps{
       .system = p.system,
       .log = p.log,
       .logs = p.logs->sink(),
-      .sandboxes = p.sandboxes,
+      .make_sandbox = [&p](sandbox::SandboxSpec spec) { return p.sandboxes.create(std::move(spec)); },
       .runtimes = p.runtimes,
       .code_directory = [&p](ports::FunctionVersionPtr function) { return p.code_directory(std::move(function)); },
       .aws_endpoint = [&p](http::Request request) { return p.dispatcher.handle(std::move(request)); },
+      .traces = p.otlp ? std::function([&p](execution::InvocationTrace trace) { p.otlp->record(std::move(trace)); })
+                       : std::function<void(execution::InvocationTrace)>(),
       .endpoint_port = [&p] { return p.server->port(); },
       .network = p.options.network,
       .limit_cpu = p.options.limit_cpu,
@@ -353,6 +359,7 @@ Async<void> Daemon::stop(Duration grace) {
   if (p.scheduler) co_await p.scheduler->stop();
   if (p.invoker) co_await p.invoker->stop();
   if (p.function_urls) co_await p.function_urls->stop();
+  if (p.otlp) co_await p.otlp->stop();
   if (p.lambda) co_await p.lambda->stop();
   co_await p.packages.stop();
   if (p.sqs) co_await p.sqs->stop();

@@ -32,13 +32,15 @@ class Environment {
   virtual bool available() const = 0;
   /// Whether Init has succeeded in the process that lives: an invocation would begin at once.
   virtual bool initialised() const = 0;
-  /// The runtime has answered and will ask for the next invocation within microseconds, usually.
+  /// The answer is given, and the environment is coming back by itself: the runtime will ask for the next invocation
+  /// within microseconds, usually; extensions finish their part; or a reset is under way.
   virtual bool settling() const = 0;
   /// `callback` is called whenever available() becomes true after an invocation has ended (or its runtime has). It must
   /// not await or destroy anything; what it calls for happens on a later turn of the loop.
   virtual void on_available(std::function<void()> callback) = 0;
   /// Stops the processes until the next invocation.
   virtual void freeze() = 0;
+  /// The Shutdown phase, reason spindown: at most 2 s, and 2 s more for extensions that still work on an invocation.
   virtual Async<void> shutdown() = 0;
   virtual const ports::FunctionVersionPtr& function() const = 0;
 };

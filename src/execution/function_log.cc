@@ -71,7 +71,7 @@ void FunctionLog::detach() {
     reader_->descriptor.close(ignored);
     reader_.reset();
   }
-  if (!unfinished_.empty()) emit(std::exchange(unfinished_, {}));
+  if (!unfinished_.empty()) emit_printed(std::exchange(unfinished_, {}));
 }
 
 void FunctionLog::consume(std::string_view bytes) {
@@ -81,19 +81,29 @@ void FunctionLog::consume(std::string_view bytes) {
     const std::size_t room = kEventBytesMax - unfinished_.size();
     unfinished_.append(piece.substr(0, room));
     if (piece.size() > room) {
-      emit(std::exchange(unfinished_, {}));
+      emit_printed(std::exchange(unfinished_, {}));
       bytes.remove_prefix(room);
       continue;
     }
     if (newline == std::string_view::npos) return;
-    emit(std::exchange(unfinished_, {}));
+    emit_printed(std::exchange(unfinished_, {}));
     bytes.remove_prefix(newline + 1);
   }
 }
 
 void FunctionLog::platform(std::string line) {
-  if (!unfinished_.empty()) emit(std::exchange(unfinished_, {}));
+  if (!unfinished_.empty()) emit_printed(std::exchange(unfinished_, {}));
   emit(std::move(line));
+}
+
+void FunctionLog::printed(std::string message) {
+  if (!unfinished_.empty()) emit_printed(std::exchange(unfinished_, {}));
+  if (message.ends_with('\n')) message.pop_back();
+  emit_printed(std::move(message));
+}
+
+void FunctionLog::emit_printed(std::string line) {
+  if (!on_printed || on_printed(line)) emit(std::move(line));
 }
 
 void FunctionLog::emit(std::string line) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -31,6 +32,10 @@ class FunctionLog {
   void drain();
   /// Drains, ends an unfinished line, and lets the pipe go.
   void detach();
+  /// A printed event that came whole, by the framed descriptor.
+  void printed(std::string message);
+  /// Asked about each printed event before it goes anywhere; false: it is not written. Unset: everything is.
+  std::function<bool(std::string_view)> on_printed;
   /// A line of the platform: START, END, REPORT...
   void platform(std::string line);
 
@@ -43,6 +48,7 @@ class FunctionLog {
  private:
   struct Reader;
   void consume(std::string_view bytes);
+  void emit_printed(std::string line);
   void emit(std::string line);
 
   Loop& loop_;

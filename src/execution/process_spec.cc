@@ -2,11 +2,35 @@
 
 #include <map>
 
+#include "execution/log_frames.h"
+
 namespace lambdad::execution {
 
 namespace {
 
 using Variables = std::map<std::string, std::string>;
+
+void set_credentials(Variables& variables, const EnvironmentFacts& facts) {
+  variables["AWS_ACCESS_KEY_ID"] = facts.access_key_id;
+  variables["AWS_SECRET_ACCESS_KEY"] = facts.secret_access_key;
+  variables["AWS_SESSION_TOKEN"] = facts.session_token;
+}
+
+void set_platform_variables(Variables& variables, const ports::FunctionVersion& function,
+                            const EnvironmentFacts& facts) {
+  variables["AWS_REGION"] = function.region;
+  variables["AWS_DEFAULT_REGION"] = function.region;
+  variables["AWS_LAMBDA_FUNCTION_NAME"] = function.name;
+  variables["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = std::to_string(function.memory_mb);
+  variables["AWS_LAMBDA_FUNCTION_VERSION"] = function.version;
+  variables["AWS_LAMBDA_INITIALIZATION_TYPE"] = facts.initialization_type;
+  variables["AWS_LAMBDA_RUNTIME_API"] = facts.runtime_api;
+  variables["TZ"] = ":UTC";
+  if (function.log_settings.format == ports::LogFormat::kJson) {
+    variables["AWS_LAMBDA_LOG_FORMAT"] = "JSON";
+    variables["AWS_LAMBDA_LOG_LEVEL"] = name_of(function.log_settings.application_level);
+  }
+}
 
 // Where gems and libraries of the package, of layers and of an operator are found. A package built for the runtime's
 // version keeps its gems under that version, also when another one stands in.
@@ -78,23 +102,14 @@ Result<sandbox::ProcessSpec> make_process_spec(const ports::FunctionVersion& fun
   for (const auto& [name, value] : function.environment) set(name, value);
 
   set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
-  set("AWS_ACCESS_KEY_ID", facts.access_key_id);
-  set("AWS_SECRET_ACCESS_KEY", facts.secret_access_key);
-  set("AWS_SESSION_TOKEN", facts.session_token);
+  set_credentials(variables, facts);
   set("_HANDLER", function.handler);
   if (family != "provided") set("AWS_EXECUTION_ENV", "AWS_Lambda_" + function.runtime);
   set("AWS_LAMBDA_LOG_GROUP_NAME", function.log_group);
   set("AWS_LAMBDA_LOG_STREAM_NAME", facts.log_stream);
   set("LAMBDA_TASK_ROOT", "/var/task");
   set("LAMBDA_RUNTIME_DIR", "/var/runtime");
-  set("AWS_REGION", function.region);
-  set("AWS_DEFAULT_REGION", function.region);
-  set("AWS_LAMBDA_FUNCTION_NAME", function.name);
-  set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", std::to_string(function.memory_mb));
-  set("AWS_LAMBDA_FUNCTION_VERSION", function.version);
-  set("AWS_LAMBDA_INITIALIZATION_TYPE", facts.initialization_type);
-  set("AWS_LAMBDA_RUNTIME_API", facts.runtime_api);
-  set("TZ", ":UTC");
+  set_platform_variables(variables, function, facts);
 
   sandbox::ProcessSpec spec;
   if (family == "python") {
@@ -115,8 +130,32 @@ Result<sandbox::ProcessSpec> make_process_spec(const ports::FunctionVersion& fun
       wrapper != variables.end() && family != "provided" && !wrapper->second.empty()) {
     spec.argv.insert(spec.argv.begin(), wrapper->second);
   }
+  if (family != "provided") {
+    // AWS gives it to its managed runtimes, whose clients take it out of the environment before the function starts.
+    variables["_LAMBDA_TELEMETRY_LOG_FD"] = std::to_string(sandbox::kSecondOutput);
+    spec.second_output = true;
+  }
   spec.environment.assign(variables.begin(), variables.end());
   spec.working_directory = "/var/task";
+  return spec;
+}
+
+sandbox::ProcessSpec make_extension_spec(const ports::FunctionVersion& function, const EnvironmentFacts& facts,
+                                         std::string_view name) {
+  Variables variables;
+  variables["PATH"] = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin";
+  variables["LD_LIBRARY_PATH"] =
+      "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
+  variables["LANG"] = "en_US.UTF-8";
+  if (!facts.aws_endpoint.empty()) variables["AWS_ENDPOINT_URL"] = facts.aws_endpoint;
+  for (const auto& [key, value] : function.environment) variables[key] = value;
+  set_credentials(variables, facts);
+  set_platform_variables(variables, function, facts);
+  std::erase_if(variables, [](const auto& variable) { return variable.first.starts_with('_'); });
+  sandbox::ProcessSpec spec;
+  spec.argv = {fmt::format("/opt/extensions/{}", name)};
+  spec.environment.assign(variables.begin(), variables.end());
+  spec.working_directory = "/";
   return spec;
 }
 

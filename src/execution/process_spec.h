@@ -31,6 +31,12 @@ struct EnvironmentFacts {
 Result<sandbox::ProcessSpec> make_process_spec(const ports::FunctionVersion& function, const Interpreter& interpreter,
                                                const EnvironmentFacts& facts);
 
+/// Program and environment variables of an external extension: the customer's variables, credentials and the
+/// platform's, without those of the runtime and without every other one that begins with '_'. Source: Lambda Developer
+/// Guide, "Lambda Extensions API"; AWS's Runtime Interface Emulator.
+sandbox::ProcessSpec make_extension_spec(const ports::FunctionVersion& function, const EnvironmentFacts& facts,
+                                         std::string_view name);
+
 /// What the sandbox of this function must show: the code at /var/task, the bootstrap at /var/runtime, the interpreter.
 std::vector<sandbox::ReadOnlyMount> make_mounts(const ports::FunctionVersion& function, const Interpreter& interpreter,
                                                 const std::string& code_directory,

@@ -4,7 +4,7 @@
 #include <charconv>
 
 #include "base/encoding.h"
-#include "base/json.h"
+#include "execution/api_error.h"
 
 namespace lambdad::execution {
 
@@ -12,15 +12,6 @@ namespace {
 
 constexpr std::string_view kBase = "/2018-06-01/runtime/";
 constexpr std::string_view kResponseMode = "Lambda-Runtime-Function-Response-Mode";
-
-http::Response api_error(int status, std::string_view type, std::string_view message) {
-  json::Object body;
-  body.append("errorMessage", json::Value(message));
-  body.append("errorType", json::Value(type));
-  return http::Response::json(status, json::serialize(json::Value(std::move(body))));
-}
-
-http::Response accepted() { return http::Response::json(202, "{\"status\":\"OK\"}\n"); }
 
 http::Response invalid_request_id() { return api_error(400, "InvalidRequestID", "Invalid request ID"); }
 
@@ -59,14 +50,14 @@ std::string_view name_of(RuntimeApi::State state) {
 
 }  // namespace
 
-std::string shown_error_type(std::string_view reported) {
+std::string shown_error_type(std::string_view reported, std::string_view otherwise) {
   const std::size_t dot = reported.find('.');
   const std::string_view origin = reported.substr(0, dot);
   const std::string_view name = dot == std::string_view::npos ? std::string_view() : reported.substr(dot + 1);
   const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   const bool known = (origin == "Runtime" || origin == "Function" || origin == "Sandbox" || origin == "Extension") &&
                      name.size() >= 2 && name[0] >= 'A' && name[0] <= 'Z' && std::ranges::all_of(name, is_letter);
-  return known ? std::string(reported) : "Function.Unknown";
+  return std::string(known ? reported : otherwise);
 }
 
 RuntimeApi::RuntimeApi(Loop& loop) : offered_(loop), changed_(loop) {}
@@ -112,11 +103,13 @@ Async<http::Response> RuntimeApi::handle(http::Request request) {
 Async<http::Response> RuntimeApi::next() {
   if (state_ == State::kInitError) co_return invalid_transition(name_of(state_), "Ready");
   const std::uint64_t generation = generation_;
+  while (abandoned_ && generation == generation_) co_await offered_.wait();
+  if (generation != generation_) co_return api_error(410, "Gone", "the environment was reset");
   // Asked again before answering: the same event once more.
   if (state_ != State::kRunning) {
     set_state(State::kReady);
     if (!current_ && on_ready_) on_ready_();
-    while (!current_ && generation == generation_) co_await offered_.wait();
+    while ((!current_ || abandoned_) && generation == generation_) co_await offered_.wait();
     if (generation != generation_) co_return api_error(410, "Gone", "the environment was reset");
     set_state(State::kRunning);
   }
@@ -180,7 +173,7 @@ http::Response RuntimeApi::respond(http::Request request, std::string_view reque
     return too_large_response(kResponseBytesMax);
   }
   finish(Answer{.payload = std::move(request.body)});
-  return accepted();
+  return api_accepted();
 }
 
 http::Response RuntimeApi::invalid_response_mode(std::string_view request_id) {
@@ -259,7 +252,7 @@ Async<http::Response> RuntimeApi::respond_by_pieces(http::Request request, std::
     answer.content_type.clear();
   }
   finish(std::move(answer));
-  co_return accepted();
+  co_return api_accepted();
 }
 
 http::Response RuntimeApi::error(http::Request request, std::string_view request_id) {
@@ -268,7 +261,7 @@ http::Response RuntimeApi::error(http::Request request, std::string_view request
   finish(Answer{.is_error = true,
                 .payload = std::move(request.body),
                 .error_type = request.headers.get_or("Lambda-Runtime-Function-Error-Type", "")});
-  return accepted();
+  return api_accepted();
 }
 
 http::Response RuntimeApi::init_error(http::Request request) {
@@ -277,7 +270,7 @@ http::Response RuntimeApi::init_error(http::Request request) {
                        .payload = std::move(request.body),
                        .error_type = request.headers.get_or("Lambda-Runtime-Function-Error-Type", "")};
   set_state(State::kInitError);
-  return accepted();
+  return api_accepted();
 }
 
 void RuntimeApi::offer(NextInvocation invocation) {
@@ -296,12 +289,14 @@ void RuntimeApi::abandon() {
   answered_ = true;
   answering_ = false;
   ++arrival_;
+  abandoned_ = true;
 }
 
 void RuntimeApi::reset() {
   ++generation_;
   abandon();
   answered_ = false;
+  abandoned_ = false;
   answer_.reset();
   init_error_.reset();
   state_ = State::kStarted;

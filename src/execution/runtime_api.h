@@ -30,9 +30,9 @@ struct NextInvocation {
 };
 
 /// The error type that AWS shows for one that was reported: itself when it is Runtime.* or Function.* in the documented
-/// form, or one of the platform's own (Sandbox.*, Extension.*), else Function.Unknown. Source: Runtime Interface
-/// Emulator, validation of the error type header.
-std::string shown_error_type(std::string_view reported);
+/// form, or one of the platform's own (Sandbox.*, Extension.*), else `otherwise`. Source: Runtime Interface Emulator,
+/// validation of the error type header.
+std::string shown_error_type(std::string_view reported, std::string_view otherwise = "Function.Unknown");
 
 /// The Runtime API of one environment: the state machine behind http://127.0.0.1:9001/2018-06-01.
 ///
@@ -81,7 +81,7 @@ class RuntimeApi {
   std::optional<Answer> take_answer();
   /// Body of init/error, kept until reset().
   const std::optional<Answer>& init_error() const { return init_error_; }
-  /// Gives the current invocation up (timeout): later answers to it are refused.
+  /// Gives the current invocation up (timeout): later answers to it are refused, and a next() waits for reset().
   void abandon();
   /// For a new process: everything forgotten, waiting `next` calls of the old one end.
   void reset();
@@ -109,6 +109,7 @@ class RuntimeApi {
   bool answered_ = false;
   bool answering_ = false;     ///< a response is arriving
   std::uint64_t arrival_ = 0;  ///< of the response that is arriving; another number: it is no longer wanted
+  bool abandoned_ = false;     ///< until reset(): a next() gets nothing any more
   std::optional<Answer> answer_;
   std::optional<Answer> init_error_;
   std::function<void()> on_ready_;

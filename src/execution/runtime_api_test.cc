@@ -120,6 +120,20 @@ TEST_F(RuntimeApiTest, AnAbandonedInvocationCanNotBeAnswered) {
   EXPECT_FALSE(api_.take_answer());
 }
 
+TEST_F(RuntimeApiTest, ARuntimeWhoseInvocationWasGivenUpGetsNoOther) {
+  send(request("GET", "invocation/next"));
+  api_.offer(invocation("id-1"));
+  sim_.settle();
+  api_.abandon();
+  auto again = send(request("GET", "invocation/next"));
+  EXPECT_FALSE(again->has_value());
+  EXPECT_NE(api_.state(), RuntimeApi::State::kReady);
+  api_.reset();
+  sim_.settle();
+  ASSERT_TRUE(again->has_value());
+  EXPECT_EQ((*again)->status, 410);
+}
+
 TEST_F(RuntimeApiTest, AResponseOverTheLimitIsRefusedAndTheInvokerLearnsIt) {
   send(request("GET", "invocation/next"));
   api_.offer(invocation("id-1"));

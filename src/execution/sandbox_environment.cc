@@ -1,12 +1,10 @@
 #include "execution/sandbox_environment.h"
 
-#include <cctype>
 #include <cmath>
-#include <csignal>
-#include <cstring>
 #include <limits>
 
-#include "base/json.h"
+#include "execution/api_error.h"
+#include "execution/telemetry_transport.h"
 
 namespace lambdad::execution {
 
@@ -40,17 +38,10 @@ http::ServerLimits endpoint_limits() {
 // A process that dies closes its connections before its end is known: how long that end is waited for, because it is
 // what the caller should hear.
 constexpr Duration kExitPatience = 200ms;
-
-std::string milliseconds(Duration d) { return fmt::format("{:.2f} ms", to_seconds(d) * 1000); }
+/// How long a freeze waits for telemetry on its way to extensions.
+constexpr Duration kFlushBeforeFreeze = 100ms;
 
 std::int64_t billed_ms(Duration d) { return static_cast<std::int64_t>(std::ceil(to_seconds(d) * 1000)); }
-
-std::string error_document(std::string_view type, std::string_view request_id, std::string_view what) {
-  json::Object object;
-  object.append("errorType", json::Value(type));
-  object.append("errorMessage", json::Value(fmt::format("RequestId: {} Error: {}", request_id, what)));
-  return json::serialize(json::Value(std::move(object)));
-}
 
 }  // namespace
 
@@ -58,7 +49,11 @@ SandboxEnvironment::SandboxEnvironment(EnvironmentDeps deps, ports::FunctionVers
     : deps_(std::move(deps)),
       function_(std::move(function)),
       id_(std::move(id)),
+      secret_access_key_(deps_.system.random.hex(40)),
+      session_token_(deps_.system.random.hex(64)),
       api_(deps_.system.loop),
+      extensions_(deps_.system.loop, deps_.system.random,
+                  {function_->name, function_->version, function_->handler, function_->account}, api_.changed()),
       tasks_(deps_.system.loop),
       deadline_set_(deps_.system.loop) {
   api_.on_ready([this] { tell_if_available(); });
@@ -93,24 +88,21 @@ Async<Result<std::shared_ptr<SandboxEnvironment>>> SandboxEnvironment::create(En
   if (deps.limit_cpu) spec.cpu_millis = cpu_millis_of(function->memory_mb);
   auto policy = network_policy_of(*function, deps.network);
   spec.network = policy.value_or(sandbox::NetworkPolicy::kNone);
-  auto sandbox = co_await deps.sandboxes.create(spec);
+  auto sandbox = co_await deps.make_sandbox(spec);
   if (!policy || (!sandbox && spec.network == sandbox::NetworkPolicy::kInternet)) {
     // The function's author learns why from an invocation; the sandbox is only there to be an environment.
     environment->network_refusal_ = policy ? sandbox.error().detail : policy.error().detail;
     spec.network = sandbox::NetworkPolicy::kNone;
-    if (!sandbox) sandbox = co_await deps.sandboxes.create(spec);
+    if (!sandbox) sandbox = co_await deps.make_sandbox(spec);
   }
   if (!sandbox) co_return fail_with(sandbox.error(), "making a sandbox");
   environment->sandbox_ = std::move(*sandbox);
-
-  environment->log_ = std::make_unique<FunctionLog>(
-      deps.system.loop, deps.system.clock, deps.logs, function,
-      fmt::format("{}/[{}]{}", format_date_slashes(deps.system.clock.wall()), function->version, id));
+  environment->connect_parts(spec.mounts);
 
   SandboxEnvironment* self = environment.get();
   environment->runtime_server_ =
       std::make_unique<http::Server>(deps.system.loop, deps.system.host_clock, runtime_api_limits(),
-                                     [self](http::Request request) { return self->api_.handle(std::move(request)); });
+                                     [self](http::Request request) { return self->serve(std::move(request)); });
   environment->endpoint_server_ =
       std::make_unique<http::Server>(deps.system.loop, deps.system.host_clock, endpoint_limits(), deps.aws_endpoint);
   auto runtime_listening = environment->runtime_server_->adopt(environment->sandbox_->take_runtime_api_listener());
@@ -128,114 +120,103 @@ Async<Result<std::shared_ptr<SandboxEnvironment>>> SandboxEnvironment::create(En
   co_return environment;
 }
 
+void SandboxEnvironment::connect_parts(std::vector<sandbox::ReadOnlyMount> mounts) {
+  System& system = deps_.system;
+  external_extensions_ = find_external_extensions(mounts);
+  log_ = std::make_unique<FunctionLog>(
+      system.loop, system.clock, deps_.logs, function_,
+      fmt::format("{}/[{}]{}", format_date_slashes(system.clock.wall()), function_->version, id_));
+  telemetry_ =
+      std::make_unique<Telemetry>(system, make_telemetry_transport(system, [this] { return sandbox_->make_socket(); }));
+  platform_ = std::make_unique<PlatformLog>(
+      system.clock, *log_, *telemetry_, function_,
+      PlatformLog::Facts{
+          .runtime_version = interpreter_.version.empty()
+                                 ? function_->runtime
+                                 : fmt::format("{}:{}", runtime_family(function_->runtime), interpreter_.version),
+          .runtime_version_arn = fmt::format("arn:aws:lambda:{}::runtime:lambdad", function_->region),
+          .initialization_type = function_->initialization_type,
+          .instance_id = id_,
+      });
+  programs_ = std::make_unique<Programs>(Programs::Deps{
+      .system = system,
+      .log = deps_.log,
+      .sandbox = *sandbox_,
+      .extensions = extensions_,
+      .function_log = *log_,
+      .telemetry = *telemetry_,
+      .changed = api_.changed(),
+      .make_extension_log =
+          [this] {
+            auto made = std::make_unique<FunctionLog>(deps_.system.loop, deps_.system.clock, deps_.logs, function_,
+                                                      log_->stream());
+            made->on_printed = [this](std::string_view line) {
+              telemetry_->publish({.stream = TelemetryStream::kExtension,
+                                   .type = "extension",
+                                   .time = deps_.system.clock.wall(),
+                                   .record = {},
+                                   .line = line});
+              return true;
+            };
+            return made;
+          },
+  });
+  programs_->on_death = [this] { program_died(); };
+  telemetry_->on_subscribe = [this](const TelemetrySubscription& subscription) {
+    platform_->subscription(subscription);
+    follow_printed_lines();
+  };
+  follow_printed_lines();
+}
+
+// Asked for each printed line only when there is something to ask.
+void SandboxEnvironment::follow_printed_lines() {
+  const bool json = function_->log_settings.format == ports::LogFormat::kJson;
+  if (!json && !telemetry_->wants(TelemetryStream::kFunction)) {
+    log_->on_printed = nullptr;
+    return;
+  }
+  log_->on_printed = [this, json](std::string_view line) {
+    telemetry_->publish({.stream = TelemetryStream::kFunction,
+                         .type = "function",
+                         .time = deps_.system.clock.wall(),
+                         .record = {},
+                         .line = line,
+                         .json_line = json});
+    return keeps_line(function_->log_settings, line);
+  };
+}
+
 bool SandboxEnvironment::available() const {
   return !busy_ && (!initialised_ || api_.state() == RuntimeApi::State::kReady) && sandbox_ != nullptr;
 }
 
 bool SandboxEnvironment::settling() const {
-  return !busy_ && initialised_ && api_.state() == RuntimeApi::State::kResponded && !exit_;
+  return concluding_ || (!busy_ && initialised_ && api_.state() == RuntimeApi::State::kResponded);
 }
 
-// --- the process ----------------------------------------------------------------------------------------------------
-
-Async<std::optional<RuntimeApi::Answer>> SandboxEnvironment::start_process(std::string request_id) {
-  EnvironmentFacts facts;
-  facts.log_stream = log_->stream();
-  facts.runtime_api = sandbox_->runtime_api_address();
-  if (!endpoint_closed_) facts.aws_endpoint = "http://" + sandbox_->endpoint_address();
-  // With a 12-digit access key a request is served in that account.
-  facts.access_key_id = function_->account;
-  facts.secret_access_key = deps_.system.random.hex(40);
-  facts.session_token = deps_.system.random.hex(64);
-  facts.initialization_type = function_->initialization_type;
-  if (!code_.opt_path.empty() && !deps_.system.files.exists(code_.path + "/bootstrap"))
-    facts.bootstrap = "/opt/bootstrap";
-
-  auto spec = make_process_spec(*function_, interpreter_, facts);
-  RuntimeApi::Answer failure{.is_error = true};
-  if (!spec) {
-    failure.error_type = "Runtime.InvalidRuntime";
-    failure.payload = error_document(failure.error_type, request_id, spec.error().detail);
-    co_return failure;
-  }
-  if (!network_refusal_.empty()) {
-    failure.error_type = "Sandbox.NetworkUnavailable";
-    failure.payload = error_document(failure.error_type, request_id, network_refusal_);
-    co_return failure;
-  }
-  api_.reset();
-  exit_.reset();
-  initialised_ = false;
-  log_->platform(fmt::format("INIT_START Runtime Version: {}\tRuntime Version ARN: arn:aws:lambda:{}::runtime:lambdad",
-                             interpreter_.version.empty()
-                                 ? function_->runtime
-                                 : fmt::format("{}:{}", runtime_family(function_->runtime), interpreter_.version),
-                             function_->region));
-  sandbox_->set_cpu_phase(sandbox::CpuPhase::kInit);
-  auto started = co_await sandbox_->start(std::move(*spec));
-  if (!started) {
-    deps_.log.debug("runtime_start_failed", {{"function", function_->name}, {"reason", started.error().detail}});
-    failure.error_type = "Runtime.InvalidEntrypoint";
-    failure.payload = error_document(failure.error_type, request_id,
-                                     runtime_family(function_->runtime) == "provided"
-                                         ? "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"
-                                         : "Couldn't start the runtime");
-    co_return failure;
-  }
-  process_ = std::move(*started);
-  frozen_ = false;
-  log_->attach(process_->take_output());
-  tasks_.spawn("environment process", watch_exit(process_));
-  co_return std::nullopt;
+Async<http::Response> SandboxEnvironment::serve(http::Request request) {
+  const std::string_view path = request.path();
+  if (ExtensionsApi::serves(path)) return extensions_.handle(std::move(request));
+  if (Telemetry::serves(path)) return subscribe(std::move(request));
+  return api_.handle(std::move(request));
 }
 
-Async<void> SandboxEnvironment::watch_exit(std::shared_ptr<sandbox::Process> process) {
-  const sandbox::ProcessExit exit = co_await process->wait_exit();
-  if (process != process_) co_return;
-  exit_ = exit;
-  log_->detach();
-  if (!busy_) {
-    // Ended between invocations: the next one starts a new process.
-    initialised_ = false;
-    process_.reset();
-    api_.reset();
-    tell_if_available();
-  }
-  api_.changed().notify_all();
-}
-
-Async<void> SandboxEnvironment::kill_process() {
-  initialised_ = false;
-  api_.abandon();
-  if (!process_) co_return;
-  auto process = process_;
-  if (frozen_) sandbox_->thaw();
-  frozen_ = false;
-  process->kill();
-  co_await process->wait_exit();
-  log_->detach();
-  if (process == process_) process_.reset();
-}
-
-RuntimeApi::Answer SandboxEnvironment::exit_answer(std::string_view request_id) const {
-  RuntimeApi::Answer answer{.is_error = true, .error_type = "Runtime.ExitError"};
-  std::string what = "Runtime exited without providing a reason";
-  if (exit_->out_of_memory) answer.error_type = "Runtime.OutOfMemory";
-  if (exit_->signal != 0) {
-    std::string name = ::strsignal(exit_->signal);
-    if (!name.empty()) name[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(name[0])));
-    what = fmt::format("Runtime exited with error: signal: {}", name);
-  } else if (exit_->exit_code != 0) {
-    what = fmt::format("Runtime exited with error: exit status {}", exit_->exit_code);
-  }
-  answer.payload = error_document(answer.error_type, request_id, what);
-  return answer;
+Async<http::Response> SandboxEnvironment::subscribe(http::Request request) {
+  const auto caller = extensions_.caller_of(request);
+  if (!caller) co_return caller.error();
+  co_return telemetry_->subscribe(request, **caller);
 }
 
 // --- deadlines ------------------------------------------------------------------------------------------------------
 
 void SandboxEnvironment::set_deadline(MonoTime when) {
   deadline_ = when;
+  deadline_set_.notify_all();
+}
+
+void SandboxEnvironment::clear_deadline() {
+  deadline_.reset();
   deadline_set_.notify_all();
 }
 
@@ -261,7 +242,7 @@ Async<void> SandboxEnvironment::watch_deadline() {
 Async<void> SandboxEnvironment::wait_for_exit(Duration patience) {
   const MonoTime limit = deps_.system.host_clock.mono() + patience;
   tasks_.spawn("environment exit", wake_at(limit));
-  while (!exit_ && deps_.system.host_clock.mono() < limit) co_await api_.changed().wait();
+  while (!programs_->fault() && deps_.system.host_clock.mono() < limit) co_await api_.changed().wait();
 }
 
 Async<void> SandboxEnvironment::wake_at(MonoTime when) {
@@ -269,67 +250,163 @@ Async<void> SandboxEnvironment::wake_at(MonoTime when) {
   api_.changed().notify_all();
 }
 
-// --- Init and Invoke ------------------------------------------------------------------------------------------------
+// --- Init -----------------------------------------------------------------------------------------------------------
 
-Async<void> SandboxEnvironment::initialise() {
-  LD_CHECK(!busy_ && !process_, "initialise() of an environment that runs");
-  busy_ = true;
+EnvironmentFacts SandboxEnvironment::facts() const {
+  EnvironmentFacts facts;
+  facts.log_stream = log_->stream();
+  facts.runtime_api = sandbox_->runtime_api_address();
+  if (!endpoint_closed_) facts.aws_endpoint = "http://" + sandbox_->endpoint_address();
+  // With a 12-digit access key a request is served in that account.
+  facts.access_key_id = function_->account;
+  facts.secret_access_key = secret_access_key_;
+  facts.session_token = session_token_;
+  facts.initialization_type = function_->initialization_type;
+  if (!code_.opt_path.empty() && !deps_.system.files.exists(code_.path + "/bootstrap") &&
+      deps_.system.files.exists(code_.opt_path + "/bootstrap")) {
+    facts.bootstrap = "/opt/bootstrap";
+  }
+  return facts;
+}
+
+RuntimeApi::Answer SandboxEnvironment::fault_answer(const Fault& fault, std::string_view request_id) const {
+  RuntimeApi::Answer answer;
+  answer.is_error = true;
+  answer.error_type = fault.type;
+  answer.payload = fault_document(fault, request_id);
+  return answer;
+}
+
+bool SandboxEnvironment::all_ready() const {
+  return api_.state() == RuntimeApi::State::kReady && extensions_.all_ready();
+}
+
+Async<void> SandboxEnvironment::start_programs(MonoTime limit) {
+  programs_->begin();
+  if (!network_refusal_.empty()) {
+    programs_->set_fault({"Sandbox.NetworkUnavailable", network_refusal_});
+    co_return;
+  }
+  const EnvironmentFacts given = facts();
+  for (const std::string& name : external_extensions_) {
+    if (!co_await programs_->start_extension(name, make_extension_spec(*function_, given, name))) co_return;
+  }
+  while (!extensions_.all_registered()) {
+    if (programs_->fault() || deps_.system.host_clock.mono() >= limit) co_return;
+    co_await api_.changed().wait();
+  }
+  auto spec = make_process_spec(*function_, interpreter_, given);
+  if (!spec) {
+    programs_->set_fault({"Runtime.InvalidRuntime", spec.error().detail});
+    co_return;
+  }
+  co_await programs_->start_runtime(runtime_family(function_->runtime), std::move(*spec));
+}
+
+Async<SandboxEnvironment::InitResult> SandboxEnvironment::run_init(InitPhase phase, MonoTime limit,
+                                                                   std::string request_id) {
   const MonoTime begin = deps_.system.host_clock.mono();
-  const bool ahead = function_->initialization_type != "on-demand";
-  const MonoTime limit = begin + (ahead ? std::max<Duration>(kProvisionedInitLimit, function_->timeout) : kInitLimit);
-  tasks_.spawn("environment init limit", wake_at(limit));
+  api_.reset();
+  extensions_.reset();
+  initialised_ = false;
+  telemetry_->open_subscription();
+  follow_printed_lines();
+  platform_->init_start(phase);
+  sandbox_->set_cpu_phase(sandbox::CpuPhase::kInit);
+  co_await start_programs(limit);
   InitResult result;
-  if (auto failure = co_await start_process("")) {
-    result = {InitResult::Status::kError, failure->error_type};
-  } else {
-    while (api_.state() == RuntimeApi::State::kStarted && !exit_ && deps_.system.host_clock.mono() < limit) {
-      co_await api_.changed().wait();
+  for (;;) {
+    if (api_.init_error()) {
+      result = {RunStatus::kError, *api_.init_error()};
+      break;
     }
-    if (api_.state() == RuntimeApi::State::kReady) {
-      sandbox_->set_cpu_phase(sandbox::CpuPhase::kInvoke);
-      initialised_ = true;
-      init_duration_ = deps_.system.host_clock.mono() - begin;
-    } else if (api_.init_error()) {
-      result = {InitResult::Status::kError, api_.init_error()->error_type};
-    } else if (exit_) {
-      result = {InitResult::Status::kError, exit_answer("").error_type};
-    } else {
-      result = {InitResult::Status::kTimeout, ""};
+    if (programs_->fault()) {
+      result = {RunStatus::kError, fault_answer(*programs_->fault(), request_id)};
+      break;
     }
+    if (const auto& failure = extensions_.failure()) {
+      result = {RunStatus::kError, fault_answer({failure->type, failure->said}, request_id)};
+      break;
+    }
+    if (all_ready()) break;
+    if (deps_.system.host_clock.mono() >= limit) {
+      result.status = RunStatus::kTimeout;
+      break;
+    }
+    co_await api_.changed().wait();
   }
   const Duration took = deps_.system.host_clock.mono() - begin;
-  if (result.status != InitResult::Status::kSuccess) {
-    co_await kill_process();
-    log_->platform(fmt::format("INIT_REPORT Init Duration: {}\tPhase: init\tStatus: {}", milliseconds(took),
-                               result.status == InitResult::Status::kTimeout
-                                   ? std::string("timeout")
-                                   : fmt::format("error\tError Type: {}", result.error_type)));
+  extensions_.close_registration();
+  programs_->drain();
+  for (const ExtensionsApi::Extension& extension : extensions_.all()) {
+    if (extension.state == ExtensionsApi::State::kReady) {
+      platform_->extension(extension, "Ready", "");
+    } else if (!extension.error_type.empty()) {
+      platform_->extension(extension, "InitError", extension.error_type);
+    } else {
+      platform_->extension(extension, extension.id.empty() ? "Started" : "Registered", "");
+    }
+  }
+  platform_->init_runtime_done(phase, result.status, result.failure.error_type);
+  platform_->init_report(phase, result.status, result.failure.error_type, took);
+  telemetry_->close_subscription();
+  follow_printed_lines();
+  if (result.status == RunStatus::kSuccess) {
+    initialised_ = true;
+    sandbox_->set_cpu_phase(sandbox::CpuPhase::kInvoke);
+    if (phase == InitPhase::kInit) {
+      init_begin_ = begin;
+      init_duration_ = took;
+    }
+  }
+  co_return result;
+}
+
+Async<void> SandboxEnvironment::initialise() {
+  LD_CHECK(!busy_ && !programs_->running(), "initialise() of an environment that runs");
+  busy_ = true;
+  const bool ahead = function_->initialization_type != "on-demand";
+  const MonoTime limit = deps_.system.host_clock.mono() +
+                         (ahead ? std::max<Duration>(kProvisionedInitLimit, function_->timeout) : kInitLimit);
+  tasks_.spawn("environment init limit", wake_at(limit));
+  const InitResult result = co_await run_init(InitPhase::kInit, limit, "");
+  if (result.status != RunStatus::kSuccess) {
+    co_await end_programs(result.status == RunStatus::kTimeout ? ShutdownReason::kTimeout : ShutdownReason::kFailure);
   }
   busy_ = false;
   api_.changed().notify_all();
 }
 
+// --- Invoke ---------------------------------------------------------------------------------------------------------
+
 Async<ports::InvocationOutcome> SandboxEnvironment::invoke(ports::InvocationRequest request) {
   LD_CHECK(available(), "invoke() of an environment that is not available");
   busy_ = true;
-  Clock& host = deps_.system.host_clock;
-  const MonoTime begin = host.mono();
-  set_deadline(begin + function_->timeout);
-  log_->drain();  // what background threads printed since the last invocation belongs before START
+  Running running;
+  running.request_id = request.request_id;
+  running.trace_header = request.trace_header;
+  running.begin = deps_.system.host_clock.mono();
+  running.begin_wall = deps_.system.clock.wall();
+  running.accepted = request.accepted == MonoTime{} ? running.begin : request.accepted;
+  running.init_duration = std::exchange(init_duration_, std::nullopt);
+  running.init_begin = init_begin_;
+  set_deadline(running.begin + function_->timeout);
+  programs_->drain();  // what background threads printed since the last invocation belongs before START
   if (request.want_log_tail) log_->begin_tail();
-  log_->platform(fmt::format("START RequestId: {} Version: {}", request.request_id, function_->version));
+  platform_->start(request.request_id, request.trace_header);
 
   std::optional<RuntimeApi::Answer> answer;
-  const bool suppressed_init = !initialised_;
-  if (suppressed_init) {
-    answer = co_await start_process(request.request_id);
-  } else if (frozen_) {
-    sandbox_->thaw();
-    frozen_ = false;
-  }
   bool timeout = false;
   bool runtime_lives = false;
-  if (!answer) {
+  if (!initialised_) {
+    // Suppressed Init: under the function's timeout.
+    InitResult init = co_await run_init(InitPhase::kInvoke, *deadline_, request.request_id);
+    timeout = init.status == RunStatus::kTimeout;
+    if (init.status == RunStatus::kError) answer = std::move(init.failure);
+  } else {
+    programs_->thaw();
+  }
+  if (!answer && !timeout) {
     NextInvocation next;
     next.request_id = request.request_id;
     next.payload = request.payload.empty() ? "{}" : std::move(request.payload);
@@ -339,21 +416,24 @@ Async<ports::InvocationOutcome> SandboxEnvironment::invoke(ports::InvocationRequ
     next.client_context = std::move(request.client_context);
     next.sink = std::move(request.sink);
     next.executed_version = function_->version;
+    if (extensions_.any_on_invoke()) {
+      extensions_.invoke({next.request_id, next.deadline_epoch_ms, next.invoked_function_arn, next.trace_id});
+    }
     api_.offer(std::move(next));
     for (;;) {
       if (api_.state() != RuntimeApi::State::kStarted) sandbox_->set_cpu_phase(sandbox::CpuPhase::kInvoke);
       if ((answer = api_.take_answer())) {
         if (answer->cut_off) co_await wait_for_exit(kExitPatience);
-        runtime_lives = !answer->cut_off || !exit_;
-        if (!runtime_lives) answer = exit_answer(request.request_id);
+        runtime_lives = !answer->cut_off || !programs_->fault();
+        if (!runtime_lives) answer = fault_answer(*programs_->fault(), request.request_id);
+        break;
+      }
+      if (programs_->fault()) {
+        answer = fault_answer(*programs_->fault(), request.request_id);
         break;
       }
       if (api_.init_error()) {
         answer = api_.init_error();
-        break;
-      }
-      if (exit_) {
-        answer = exit_answer(request.request_id);
         break;
       }
       if ((timeout = timed_out())) break;
@@ -361,40 +441,19 @@ Async<ports::InvocationOutcome> SandboxEnvironment::invoke(ports::InvocationRequ
     }
   }
   if (!runtime_lives) api_.abandon();  // the sink takes nothing after the outcome
-  const Duration took = host.mono() - begin;
-  deadline_.reset();
-  deadline_set_.notify_all();
-
-  if (runtime_lives) {
-    initialised_ = true;
-    log_->drain();
-    if (exit_) co_await kill_process();  // it answered and ended
+  if (timeout) answer = fault_answer(timeout_fault(function_->timeout), request.request_id);
+  running.answered = running.ended = deps_.system.host_clock.mono();
+  running.error_type = answer->error_type;
+  running.reset = !runtime_lives;
+  running.platform_failed = !runtime_lives;
+  if (timeout) {
+    running.status = RunStatus::kTimeout;
+  } else if (answer->is_error) {
+    running.status = runtime_lives ? RunStatus::kError : RunStatus::kFailure;
+    running.error_type = shown_error_type(answer->error_type, runtime_lives ? "Function.Unknown" : "Runtime.Unknown");
   } else {
-    // Timeout, exit or init error: this process will not be used again.
-    co_await kill_process();
+    running.produced_bytes = answer->payload.size() + answer->streamed_bytes;
   }
-  if (timeout) {
-    answer = RuntimeApi::Answer{.is_error = true, .error_type = "Sandbox.Timedout"};
-    answer->payload =
-        error_document(answer->error_type, request.request_id,
-                       fmt::format("Task timed out after {:.2f} seconds", to_seconds(function_->timeout)));
-  }
-
-  // REPORT: a handler's own error is not a failure of the platform and leaves no Status.
-  const Duration init = suppressed_init ? Duration::zero() : init_duration_.value_or(Duration::zero());
-  std::string report = fmt::format(
-      "REPORT RequestId: {}\tDuration: {}\tBilled Duration: {} ms\tMemory Size: {} MB\tMax Memory Used: {} MB\t",
-      request.request_id, milliseconds(took), billed_ms(took + init), function_->memory_mb,
-      (sandbox_->memory_peak_bytes() + 1024 * 1024 - 1) / (1024 * 1024));
-  if (init_duration_ && !suppressed_init) report += fmt::format("Init Duration: {}\t", milliseconds(*init_duration_));
-  if (timeout) {
-    report += "Status: timeout";
-  } else if (!runtime_lives) {
-    report += fmt::format("Status: error\tError Type: {}", answer->error_type);
-  }
-  init_duration_.reset();
-  log_->platform(fmt::format("END RequestId: {}", request.request_id));
-  log_->platform(std::move(report));
 
   ports::InvocationOutcome outcome;
   outcome.kind =
@@ -403,26 +462,171 @@ Async<ports::InvocationOutcome> SandboxEnvironment::invoke(ports::InvocationRequ
   if (answer->is_error) outcome.error_type = shown_error_type(answer->error_type);
   outcome.content_type = std::move(answer->content_type);
   outcome.executed_version = function_->version;
-  if (request.want_log_tail) outcome.log_tail = log_->take_tail();
-  busy_ = false;
+  if (!extensions_.any()) {
+    // Nobody else takes part: what is left costs no time.
+    if (running.reset || programs_->runtime_exit()) co_await end_programs(ShutdownReason::kFailure);
+    report(running);
+    if (request.want_log_tail) outcome.log_tail = log_->take_tail();
+    busy_ = false;
+    co_return outcome;
+  }
+  concluding_ = true;
+  if (!request.want_log_tail) {
+    tasks_.spawn("environment conclude", conclude(std::move(running)));
+    co_return outcome;
+  }
+  co_await wait_for_extensions(running);
+  report(running);
+  outcome.log_tail = log_->take_tail();
+  if (running.reset) {
+    tasks_.spawn("environment reset",
+                 reset(running.status == RunStatus::kTimeout ? ShutdownReason::kTimeout : ShutdownReason::kFailure));
+  } else {
+    concluding_ = busy_ = false;
+  }
   co_return outcome;
 }
 
+Async<void> SandboxEnvironment::wait_for_extensions(Running& running) {
+  while (!running.reset && !extensions_.invocation_done()) {
+    const auto& failure = extensions_.failure();
+    if (programs_->fault() || failure) {
+      running.error_type = programs_->fault() ? programs_->fault()->type : failure->type;
+      running.status = RunStatus::kFailure;
+      running.reset = running.platform_failed = true;
+    } else if (timed_out()) {
+      running.error_type = "Sandbox.Timedout";
+      running.status = RunStatus::kTimeout;
+      running.reset = running.platform_failed = true;
+    } else {
+      co_await api_.changed().wait();
+    }
+  }
+  running.ended = deps_.system.host_clock.mono();
+  // A program may have ended right after its answer.
+  running.reset = running.reset || programs_->fault().has_value();
+}
+
+void SandboxEnvironment::report(const Running& running) {
+  const Duration took = running.ended - running.begin;
+  clear_deadline();
+  programs_->drain();
+  const Duration answered = running.answered - running.begin;
+  PlatformLog::RuntimeDone done;
+  done.request_id = running.request_id;
+  done.status = running.status;
+  done.error_type = running.error_type;
+  done.trace_header = running.trace_header;
+  done.duration = answered;
+  done.produced_bytes = running.produced_bytes;
+  PlatformLog::Report line;
+  line.request_id = running.request_id;
+  line.status = running.status;
+  line.error_type = running.error_type;
+  line.trace_header = running.trace_header;
+  line.duration = took;
+  line.billed_ms = billed_ms(took + running.init_duration.value_or(Duration::zero()));
+  line.memory_peak_bytes = sandbox_->memory_peak_bytes();
+  line.init_duration = running.init_duration;
+  line.platform_failed = running.platform_failed;
+  if (telemetry_->wants(TelemetryStream::kPlatform) || function_->log_settings.format == ports::LogFormat::kJson) {
+    done.spans = {{"responseLatency", running.begin_wall, answered},
+                  {"responseDuration", running.begin_wall + answered, Duration::zero()}};
+    if (extensions_.any()) line.spans = {{"extensionOverhead", running.begin_wall + answered, took - answered}};
+  }
+  platform_->runtime_done(done);
+  if (running.platform_failed) {
+    platform_->fault(fmt::format("RequestId: {} Process exited before completing request", running.request_id));
+  }
+  platform_->report(line);
+  if (deps_.traces && running.trace_header.find("Sampled=1") != std::string::npos) trace(running);
+}
+
+void SandboxEnvironment::trace(const Running& running) const {
+  Clock& host = deps_.system.host_clock;
+  const auto wall = [now = host.mono(), at = host.wall()](MonoTime when) { return at - (now - when); };
+  InvocationTrace made;
+  made.function = function_;
+  made.request_id = running.request_id;
+  made.trace_header = running.trace_header;
+  made.accepted = wall(running.accepted);
+  made.begun = wall(running.begin);
+  made.answered = wall(running.answered);
+  made.ended = wall(running.ended);
+  if (running.init_duration) made.init = std::pair(wall(running.init_begin), *running.init_duration);
+  made.error_type = running.error_type;
+  deps_.traces(std::move(made));
+}
+
+Async<void> SandboxEnvironment::conclude(Running running) {
+  co_await wait_for_extensions(running);
+  report(running);
+  if (running.reset) {
+    co_await reset(running.status == RunStatus::kTimeout ? ShutdownReason::kTimeout : ShutdownReason::kFailure);
+    co_return;
+  }
+  concluding_ = busy_ = false;
+  api_.changed().notify_all();
+  tell_if_available();
+}
+
+// --- the end of programs --------------------------------------------------------------------------------------------
+
+Async<void> SandboxEnvironment::end_programs(ShutdownReason reason) {
+  initialised_ = false;
+  api_.abandon();
+  if (programs_->running()) co_await programs_->end(reason);
+  follow_printed_lines();
+  api_.reset();
+  extensions_.reset();
+}
+
+Async<void> SandboxEnvironment::reset(ShutdownReason reason) {
+  co_await end_programs(reason);
+  concluding_ = busy_ = false;
+  api_.changed().notify_all();
+  tell_if_available();
+}
+
+// Ended between invocations: the next one starts new programs.
+void SandboxEnvironment::program_died() {
+  if (busy_) return;
+  busy_ = concluding_ = true;
+  tasks_.spawn("environment reset", reset(ShutdownReason::kFailure));
+}
+
 void SandboxEnvironment::freeze() {
-  if (frozen_ || busy_ || !process_ || exit_) return;
-  sandbox_->freeze();
-  frozen_ = true;
+  if (busy_ || freezing_ || programs_->frozen() || !programs_->running()) return;
+  if (!extensions_.any()) {
+    programs_->freeze();
+    return;
+  }
+  freezing_ = true;
+  tasks_.spawn("environment freeze", flush_and_freeze());
+}
+
+// What extensions are waiting for reaches them before they are stopped.
+Async<void> SandboxEnvironment::flush_and_freeze() {
+  co_await telemetry_->flushed(deps_.system.host_clock.mono() + kFlushBeforeFreeze);
+  freezing_ = false;
+  if (!busy_ && sandbox_) programs_->freeze();
 }
 
 Async<void> SandboxEnvironment::shutdown() {
+  // An invocation whose answer is given may still be concluded, for no longer than the Shutdown phase lasts.
+  const MonoTime patience = deps_.system.host_clock.mono() + kShutdownExternal;
+  if (concluding_) tasks_.spawn("environment shutdown patience", wake_at(patience));
+  while (concluding_ && deps_.system.host_clock.mono() < patience) co_await api_.changed().wait();
   busy_ = true;
-  // Without extensions the budget of the Shutdown phase is 0 ms: SIGKILL at once.
-  // Source: Lambda Developer Guide, "Lambda runtime environment lifecycle", Shutdown phase.
-  co_await kill_process();
-  api_.reset();
   co_await tasks_.stop();
-  co_await runtime_server_->stop(Duration::zero());
-  co_await endpoint_server_->stop(Duration::zero());
+  concluding_ = false;
+  if (programs_) {
+    co_await end_programs(ShutdownReason::kSpindown);
+    co_await programs_->stop();
+    co_await telemetry_->stop();
+  }
+  if (runtime_server_) co_await runtime_server_->stop(Duration::zero());
+  if (endpoint_server_) co_await endpoint_server_->stop(Duration::zero());
   if (sandbox_) co_await sandbox_->destroy();
   sandbox_.reset();
 }

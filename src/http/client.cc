@@ -125,13 +125,18 @@ struct Client::Impl {
     MonoTime since;
   };
 
-  Impl(Loop& l, Clock& clock, ClientLimits client_limits)
-      : loop(l), host_clock(clock), limits(client_limits), response_limits{.body_bytes_max = limits.body_bytes_max} {}
+  Impl(Loop& l, Clock& clock, ClientLimits client_limits, SocketSource source)
+      : loop(l),
+        host_clock(clock),
+        limits(client_limits),
+        response_limits{.body_bytes_max = limits.body_bytes_max},
+        sockets(std::move(source)) {}
 
   Loop& loop;
   Clock& host_clock;
   const ClientLimits limits;
   const ResponseLimits response_limits;
+  const SocketSource sockets;
   std::map<std::string, std::vector<Idle>> idle;  // by "host:port", oldest first
   MonoTime swept{};
 
@@ -167,7 +172,22 @@ struct Client::Impl {
     }
   }
 
+  Async<Result<void>> connect_elsewhere(std::shared_ptr<Exchange> exchange, std::uint16_t port) {
+    auto made = co_await sockets();
+    if (!made) co_return std::unexpected(made.error());
+    error_code error;
+    exchange->socket.assign(tcp::v4(), made->release(), error);
+    if (error) co_return fail(Errc::kInternal, "a socket: {}", error.message());
+    co_await exchange->socket.async_connect({asio::ip::address_v4::loopback(), port},
+                                            asio::redirect_error(use_async, error));
+    if (exchange->timed_out) co_return fail(Errc::kTimedOut, "connecting to port {}", port);
+    if (error == asio::error::operation_aborted) throw_cancelled();
+    if (error) co_return fail(Errc::kUnavailable, "connecting to port {}: {}", port, error.message());
+    co_return Result<void>{};
+  }
+
   Async<Result<void>> connect(std::shared_ptr<Exchange> exchange, std::string host, std::uint16_t port) {
+    if (sockets) co_return co_await connect_elsewhere(std::move(exchange), port);
     std::vector<tcp::endpoint> endpoints;
     error_code error;
     if (const auto address = asio::ip::make_address(host, error); !error) {
@@ -268,8 +288,8 @@ struct Client::Impl {
   }
 };
 
-Client::Client(Loop& loop, Clock& host_clock, ClientLimits limits)
-    : impl_(std::make_shared<Impl>(loop, host_clock, limits)) {}
+Client::Client(Loop& loop, Clock& host_clock, ClientLimits limits, SocketSource sockets)
+    : impl_(std::make_shared<Impl>(loop, host_clock, limits, std::move(sockets))) {}
 
 Client::~Client() = default;
 

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <string>
 
 #include "http/message.h"
 #include "system/async.h"
 #include "system/clock.h"
+#include "system/files.h"
 
 namespace lambdad::http {
 
@@ -14,6 +17,9 @@ struct ClientLimits {
   Duration total_timeout = 60s;
 };
 
+/// Gives an unconnected, non-blocking TCP socket, of another network for instance.
+using SocketSource = std::function<Async<Result<UniqueFd>>()>;
+
 /// Sends a request to `host:port` in plain HTTP and reads the whole response. Keeps idle connections for reuse.
 /// `Host` and `Content-Length` are set from the arguments. Errors: kUnavailable (no connection), kTimedOut, kClosed,
 /// kCorrupt (not HTTP, or framed in two ways), kTooLarge, kInvalid (a request that cannot be sent). Never
@@ -22,7 +28,8 @@ struct ClientLimits {
 /// End: requests on their way finish without the client; `loop` and `host_clock` outlive them.
 class Client {
  public:
-  Client(Loop& loop, Clock& host_clock, ClientLimits limits = {});
+  /// With `sockets` every host is 127.0.0.1 of the network that its sockets belong to; nothing is resolved.
+  Client(Loop& loop, Clock& host_clock, ClientLimits limits = {}, SocketSource sockets = {});
   ~Client();
   Async<Result<Response>> send(std::string host, std::uint16_t port, Request request);
 

@@ -1,6 +1,7 @@
 #include "invoke/invoker.h"
 
 #include "invoke/recursion.h"
+#include "invoke/trace_header.h"
 #include "ports/throttle.h"
 
 namespace lambdad::invoke {
@@ -21,12 +22,6 @@ std::string_view status_of(Kind kind) {
     case Kind::kRecursiveLoop: return "recursive_loop";
   }
   return "unknown";
-}
-
-// Root=1-<8 hex of the time>-<24 hex>, as X-Ray. Source: X-Ray Developer Guide, "Tracing header".
-std::string new_trace_header(System& system) {
-  return fmt::format("Root=1-{:08x}-{};Parent={};Sampled=0", to_epoch_seconds(system.clock.wall()),
-                     system.random.hex(24), system.random.hex(16));
 }
 
 }  // namespace
@@ -69,10 +64,8 @@ Async<ports::InvocationOutcome> Invoker::invoke(ports::InvocationRequest request
     co_return outcome;
   }
   auto token = system_.activity.begin();
-  if (request.trace_header.empty()) {
-    link = follow_chain(new_trace_header(system_), function.arn());
-  }
-  request.trace_header = std::move(link.trace_header);
+  request.accepted = begin;
+  request.trace_header = trace_header(link.trace_header, (*resolved)->traces, system_);
   if (quota.provisioned_ready > 0) count_provisioned(function, permit->provisioned());
   const auto placement = permit->provisioned() ? scheduler::Placement::kProvisioned : scheduler::Placement::kOnDemand;
   outcome = co_await scheduler_.run(std::move(*resolved), std::move(request), placement);

@@ -25,6 +25,16 @@ struct FunctionRef {
   bool operator==(const FunctionRef&) const = default;
 };
 
+/// What log events look like, and which are kept. Levels count only in the JSON format.
+/// Source: Lambda Developer Guide, "Configuring advanced logging controls".
+enum class LogFormat { kText, kJson };
+enum class LogLevel { kTrace, kDebug, kInfo, kWarn, kError, kFatal };
+struct LogSettings {
+  LogFormat format = LogFormat::kText;
+  LogLevel application_level = LogLevel::kInfo;
+  LogLevel system_level = LogLevel::kInfo;
+};
+
 /// Immutable snapshot of one version of a function: what the data plane runs. A change of the function makes a new
 /// snapshot; invocations that run keep theirs.
 struct FunctionVersion {
@@ -44,7 +54,9 @@ struct FunctionVersion {
   std::map<std::string, std::string> environment;
   std::vector<std::string> layers;  ///< hex digests of the zips, in the order in which they are laid over one another
   std::string log_group;            ///< "/aws/lambda/NAME"
-  std::string dead_letter_arn;      ///< empty: none
+  LogSettings log_settings;
+  bool traces = false;          ///< TracingConfig Active: samples invocations that nobody upstream has decided about
+  std::string dead_letter_arn;  ///< empty: none
   /// AWS_LAMBDA_INITIALIZATION_TYPE: "provisioned-concurrency" in the copies that environments made ahead are given.
   std::string initialization_type = "on-demand";
   FunctionArn unqualified_arn() const { return FunctionArn{region, account, name, ""}; }
@@ -99,6 +111,7 @@ struct InvocationRequest {
   std::string client_context;  ///< decoded JSON; empty: none
   std::string trace_header;    ///< X-Amzn-Trace-Id; empty: a new one is made
   Plane plane = Plane::kSync;
+  MonoTime accepted{};  ///< when the invoker took it up, on the host's clock; set by the invoker
   bool want_log_tail = false;
   /// Takes the response while the function writes it, if the function streams; null: it is collected into the payload.
   std::shared_ptr<ResponseSink> sink;

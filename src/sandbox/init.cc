@@ -19,6 +19,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <map>
 
 #include "sandbox/cgroups.h"
 #include "sandbox/protocol.h"
@@ -180,32 +181,52 @@ class Init {
         const ProcessSpec spec = message.process();
         const std::uint64_t run = message.header().run;
         Outcome outcome;
-        if (!message.finish() || packet.descriptors.size() != 1) {
+        if (!message.finish() || packet.descriptors.size() != (spec.second_output ? 2u : 1u)) {
           outcome = Error{Errc::kCorrupt, "a start request that cannot be read"};
-        } else if (program_ > 0) {
-          outcome = Error{Errc::kConflict, "a program is already running in this sandbox"};
-        } else if (auto started = start(spec, packet.descriptors[0].get()); !started) {
+        } else if (programs_.size() >= kProgramsMax) {
+          outcome = Error{Errc::kConflict, "too many programs run in this sandbox"};
+        } else if (auto started =
+                       start(spec, packet.descriptors[0].get(), spec.second_output ? packet.descriptors[1].get() : -1);
+                   !started) {
           outcome = started.error();
         } else {
-          run_ = run;
+          programs_.emplace(*started, run);
         }
         packet.descriptors.clear();  // the program has its own copy of the output
         answer(Op::kStarted, run, outcome, {});
         break;
       }
       case Op::kSignal:
-        if (const int number = static_cast<int>(message.u32()); program_ > 0 && message.header().run == run_) {
-          ::kill(program_, number);
+        if (const int number = static_cast<int>(message.u32()); const pid_t pid = program_of(message.header().run)) {
+          ::kill(pid, number);
         }
         break;
-      case Op::kKill: kill_everything(); break;
+      case Op::kKill:
+        if (message.header().run == 0) {
+          kill_everything();
+        } else if (const pid_t pid = program_of(message.header().run)) {
+          kill_program(pid);
+        }
+        break;
+      case Op::kSocket: {
+        UniqueFd made(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+        Outcome outcome;
+        std::vector<int> descriptors;
+        if (made) {
+          descriptors.push_back(made.get());
+        } else {
+          outcome = system_error(errno, "a socket").error();
+        }
+        answer(Op::kSocketMade, message.header().run, outcome, descriptors);
+        break;
+      }
       default: break;
     }
   }
 
-  // Ends a program that uses too much. Milliseconds until it should be looked at again; -1 when it need not be.
+  // Ends programs that use too much together. Milliseconds until it should be looked at again; -1 when it need not be.
   int watch_memory() {
-    if (program_ <= 0 || out_of_memory_ || plan_.memory_bytes == 0 || !memory_.known()) return -1;
+    if (programs_.empty() || out_of_memory_ || plan_.memory_bytes == 0 || !memory_.known()) return -1;
     std::uint64_t used = memory_.charged_bytes();
     if (used > plan_.memory_bytes) {
       struct statfs tmp{};
@@ -228,26 +249,44 @@ class Init {
       int status = 0;
       const pid_t pid = ::waitpid(-1, &status, WNOHANG);
       if (pid <= 0) return;
-      if (pid == program_) program_ended(status);
+      if (programs_.contains(pid)) program_ended(pid, status);
     }
   }
 
-  // With the program everything it started ends: the next one finds nobody, as after a reset on AWS.
-  void program_ended(int status) {
-    program_ = -1;
-    for (;;) {
+  pid_t program_of(std::uint64_t run) const {
+    for (const auto& [pid, its_run] : programs_) {
+      if (its_run == run) return pid;
+    }
+    return 0;
+  }
+
+  void kill_program(pid_t pid) {
+    if (programs_.size() == 1) {
+      kill_everything();
+    } else {
+      ::kill(-pid, SIGKILL);  // it leads a session of its own
+      ::kill(pid, SIGKILL);
+    }
+  }
+
+  // With the last program everything they started ends: the next one finds nobody, as after a reset on AWS.
+  void program_ended(pid_t program, int status) {
+    const std::uint64_t run = programs_.at(program);
+    programs_.erase(program);
+    while (programs_.empty()) {
       kill_everything();
       int ignored = 0;
       if (::waitpid(-1, &ignored, 0) < 0 && errno == ECHILD) break;
     }
     ProcessExit exit;
-    exit.out_of_memory = std::exchange(out_of_memory_, false) && WIFSIGNALED(status);
+    exit.out_of_memory = out_of_memory_ && WIFSIGNALED(status);
+    if (programs_.empty()) out_of_memory_ = false;
     if (WIFSIGNALED(status)) {
       exit.signal = WTERMSIG(status);
     } else {
       exit.exit_code = WEXITSTATUS(status);
     }
-    Encoder message({Op::kExited, sandbox_, run_});
+    Encoder message({Op::kExited, sandbox_, run});
     message.exit(exit);
     if (!send_packet(channel_, message.bytes(), {}, 0)) end();
   }
@@ -307,7 +346,8 @@ class Init {
     return result;
   }
 
-  Result<void> start(ProcessSpec spec, int output) {
+  // The process id of the program.
+  Result<pid_t> start(ProcessSpec spec, int output, int second_output) {
     if (spec.argv.empty()) return fail(Errc::kInvalid, "a program without a name");
     if (setting_.isolation == Isolation::kProcess) {
       for (auto& argument : spec.argv) argument = on_host(argument);
@@ -329,7 +369,7 @@ class Init {
     UniqueFd report_read(report[0]), report_write(report[1]);
     const pid_t pid = ::fork();
     if (pid < 0) return system_error(errno, "starting a program");
-    if (pid == 0) become(argv, envp, spec.working_directory.c_str(), output, report_write.get());
+    if (pid == 0) become(argv, envp, spec.working_directory.c_str(), output, second_output, report_write.get());
     report_write.reset();
     StartFailure failure{};
     ssize_t size;
@@ -337,8 +377,7 @@ class Init {
       size = ::read(report_read.get(), &failure, sizeof failure);
     } while (size < 0 && errno == EINTR);
     if (size != sizeof failure) {
-      program_ = pid;  // exec has closed the pipe; or the child was killed before, which reap() will tell
-      return {};
+      return pid;  // exec has closed the pipe; or the child was killed before, which reap() will tell
     }
     int status = 0;
     ::waitpid(pid, &status, 0);
@@ -363,7 +402,7 @@ class Init {
 
   // In the forked child: becomes the program or says why not. Only system calls from here on.
   [[noreturn]] void become(const std::vector<char*>& argv, const std::vector<char*>& envp, const char* directory,
-                           int output, int report) {
+                           int output, int second_output, int report) {
     auto give_up = [report](StartFailure::Step step) {
       const StartFailure failure{step, errno};
       (void)!::write(report, &failure, sizeof failure);
@@ -398,7 +437,16 @@ class Init {
         !load_seccomp_program(*setting_.seccomp)) {
       give_up(StartFailure::kPrivileges);
     }
-    if (::close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) != 0) give_up(StartFailure::kPrivileges);
+    if (second_output >= 0) {
+      // Nothing else of ours is as high: init has a handful of descriptors.
+      if (::dup2(second_output, kSecondOutput) < 0) give_up(StartFailure::kPrivileges);
+      if (::close_range(3, kSecondOutput - 1, CLOSE_RANGE_CLOEXEC) != 0 ||
+          ::close_range(kSecondOutput + 1, ~0u, CLOSE_RANGE_CLOEXEC) != 0) {
+        give_up(StartFailure::kPrivileges);
+      }
+    } else if (::close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) != 0) {
+      give_up(StartFailure::kPrivileges);
+    }
     ::execve(argv[0], argv.data(), envp.data());
     give_up(StartFailure::kExec);
     ::_exit(127);
@@ -409,10 +457,9 @@ class Init {
   std::uint64_t sandbox_ = 0;
   InitPlan plan_;
   UniqueFd runtime_api_, endpoint_;
+  std::map<pid_t, std::uint64_t> programs_;  // and their runs
   MemoryUse memory_;
-  bool out_of_memory_ = false;  // the program was ended for it
-  pid_t program_ = -1;
-  std::uint64_t run_ = 0;
+  bool out_of_memory_ = false;  // the programs were ended for it
 };
 
 }  // namespace

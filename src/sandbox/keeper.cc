@@ -95,6 +95,10 @@ class Keeper {
  private:
   // kSpare has no number yet and waits for its plan.
   enum class State { kSpare, kBuilding, kRunning, kEnding, kRemoving };
+  struct Run {
+    std::vector<UniqueFd> outputs;  // read ends, while the program is being started
+    std::uint64_t oom_kills_before = 0;
+  };
   struct Box {
     std::uint64_t tag = 0;     // our own count
     std::uint64_t number = 0;  // the daemon's; 0 until it has one
@@ -112,9 +116,7 @@ class Keeper {
     std::uint16_t runtime_api_port = 0, endpoint_port = 0;
     std::string tmp_directory;  // kProcess
     std::uint64_t build_deadline_ms = 0;
-    std::uint64_t run = 0;  // the program that runs or is being started; 0 when none
-    UniqueFd output;        // read end, while the program is being started
-    std::uint64_t oom_kills_before = 0;
+    std::map<std::uint64_t, Run> runs;  // programs that run or are being started
     bool answer_destroyed = false;
     Error failure;  // why building failed
   };
@@ -246,9 +248,10 @@ class Keeper {
           if (auto made = create(header.sandbox, std::move(spec)); !made) reply_created(header.sandbox, made.error());
           break;
         }
-        case Op::kStart: start(header, box, (*received)->bytes); break;
+        case Op::kStart: start(header, box, (*received)->bytes, message.wants_second_output() ? 2 : 1); break;
         case Op::kSignal:
         case Op::kKill:
+        case Op::kSocket:
           if (box != nullptr && box->state == State::kRunning) {
             if (header.op == Op::kKill) box->group.thaw();
             forward(*box, (*received)->bytes, {});
@@ -497,24 +500,28 @@ class Keeper {
     return {};
   }
 
-  void start(const Header& header, Box* box, const std::string& bytes) {
+  void start(const Header& header, Box* box, const std::string& bytes, int output_count) {
     Outcome refused;
     if (box == nullptr || box->state != State::kRunning) {
       refused = Error{Errc::kClosed, "the sandbox has ended"};
-    } else if (box->run != 0) {
-      refused = Error{Errc::kConflict, "a program is already running in this sandbox"};
     } else {
-      int ends[2];
-      if (::pipe2(ends, O_CLOEXEC) != 0) {
-        refused = system_error(errno, "an output pipe").error();
-      } else {
-        UniqueFd write_end(ends[1]);
-        box->output = UniqueFd(ends[0]);
-        box->run = header.run;
-        box->oom_kills_before = box->group.oom_kills();
+      Run run;
+      std::vector<UniqueFd> write_ends;
+      std::vector<int> descriptors;
+      for (int i = 0; i < output_count && !refused; ++i) {
+        int ends[2];
+        if (::pipe2(ends, O_CLOEXEC) != 0) {
+          refused = system_error(errno, "an output pipe").error();
+          break;
+        }
+        run.outputs.emplace_back(ends[0]);
+        descriptors.push_back(write_ends.emplace_back(ends[1]).get());
+      }
+      if (!refused) {
+        run.oom_kills_before = box->group.oom_kills();
+        box->runs.insert_or_assign(header.run, std::move(run));
         box->group.thaw();
-        const int descriptor = write_end.get();
-        forward(*box, bytes, std::span(&descriptor, 1));
+        forward(*box, bytes, descriptors);
       }
     }
     if (refused) {
@@ -545,20 +552,30 @@ class Keeper {
         case Op::kReady: ready(box, message, packet.descriptors); break;
         case Op::kStarted: {
           const Outcome outcome = message.outcome();
-          Encoder told({Op::kStarted, box.number, box.run});
+          const auto run = box.runs.find(message.header().run);
+          if (run == box.runs.end()) break;
+          Encoder told({Op::kStarted, box.number, run->first});
           told.outcome(outcome);
+          const std::vector<UniqueFd> outputs = std::exchange(run->second.outputs, {});
           if (outcome) {
-            box.run = 0;
-            box.output.reset();
+            box.runs.erase(run);
             send(told, {});
           } else {
-            const int descriptor = box.output.get();
-            send(told, std::span(&descriptor, 1));
-            box.output.reset();
+            std::vector<int> descriptors;
+            for (const UniqueFd& output : outputs) descriptors.push_back(output.get());
+            send(told, descriptors);
           }
           break;
         }
-        case Op::kExited: tell_exit(box, message.exit()); break;
+        case Op::kExited: tell_exit(box, message.header().run, message.exit()); break;
+        case Op::kSocketMade: {
+          Encoder told({Op::kSocketMade, box.number, message.header().run});
+          told.outcome(message.outcome());
+          std::vector<int> descriptors;
+          for (const UniqueFd& made : packet.descriptors) descriptors.push_back(made.get());
+          send(told, descriptors);
+          break;
+        }
         default: end_box(box); return;
       }
     }
@@ -607,10 +624,12 @@ class Keeper {
     send(told, {});
   }
 
-  void tell_exit(Box& box, ProcessExit exit) {
-    if (box.run == 0) return;
-    exit.out_of_memory |= exit.signal == SIGKILL && box.group.oom_kills() > box.oom_kills_before;
-    Encoder told({Op::kExited, box.number, std::exchange(box.run, 0)});
+  void tell_exit(Box& box, std::uint64_t number, ProcessExit exit) {
+    const auto run = box.runs.find(number);
+    if (run == box.runs.end()) return;
+    exit.out_of_memory |= exit.signal == SIGKILL && box.group.oom_kills() > run->second.oom_kills_before;
+    box.runs.erase(run);
+    Encoder told({Op::kExited, box.number, number});
     told.exit(exit);
     send(told, {});
   }
@@ -646,9 +665,8 @@ class Keeper {
       box.failure = {Errc::kUnavailable, "the init of the sandbox was killed"};
       if (box.state == State::kBuilding) reply_created(box.number, box.failure);
     }
-    box.output.reset();
     box.outbound.end();
-    if (box.run != 0) tell_exit(box, {.exit_code = 0, .signal = SIGKILL});
+    while (!box.runs.empty()) tell_exit(box, box.runs.begin()->first, {.exit_code = 0, .signal = SIGKILL});
     box.group.kill_all();
     box.channel.reset();
     box.pidfd.reset();

@@ -46,6 +46,7 @@ void Encoder::spec(const SandboxSpec& value) {
 }
 
 void Encoder::process(const ProcessSpec& value) {
+  u8(value.second_output ? 1 : 0);
   u32(static_cast<std::uint32_t>(value.argv.size()));
   for (const auto& argument : value.argv) text(argument);
   u32(static_cast<std::uint32_t>(value.environment.size()));
@@ -91,8 +92,8 @@ void Encoder::capabilities(const Capabilities& value) {
 
 namespace {
 bool known(std::uint8_t op) {
-  return (op >= static_cast<std::uint8_t>(Op::kCreate) && op <= static_cast<std::uint8_t>(Op::kStop)) ||
-         (op >= static_cast<std::uint8_t>(Op::kCreated) && op <= static_cast<std::uint8_t>(Op::kDescribed)) ||
+  return (op >= static_cast<std::uint8_t>(Op::kCreate) && op <= static_cast<std::uint8_t>(Op::kSocket)) ||
+         (op >= static_cast<std::uint8_t>(Op::kCreated) && op <= static_cast<std::uint8_t>(Op::kSocketMade)) ||
          op == static_cast<std::uint8_t>(Op::kGo) || op == static_cast<std::uint8_t>(Op::kReady);
 }
 }  // namespace
@@ -163,6 +164,9 @@ SandboxSpec Decoder::spec() {
 
 ProcessSpec Decoder::process() {
   ProcessSpec value;
+  const std::uint8_t second_output = u8();
+  if (second_output > 1) failed_ = true;
+  value.second_output = second_output == 1;
   const std::uint32_t arguments = count(4);
   for (std::uint32_t i = 0; i < arguments && !failed_; ++i) value.argv.push_back(text());
   const std::uint32_t variables = count(8);

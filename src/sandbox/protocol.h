@@ -30,15 +30,17 @@ enum class Op : std::uint8_t {
   kCreate = 1,    ///< daemon to keeper: SandboxSpec. Answered by kCreated.
   kStart,         ///< daemon to keeper to init: ProcessSpec. Answered by kStarted.
   kSignal,        ///< daemon to keeper to init: number of the signal for the program
-  kKill,          ///< daemon to keeper to init: SIGKILL to all but init
+  kKill,          ///< daemon to keeper to init: SIGKILL to the program of this run; run 0: to all but init
   kDestroy,       ///< daemon to keeper. Answered by kDestroyed when nothing is left.
   kDescribe,      ///< daemon to keeper. Answered by kDescribed.
   kStop,          ///< daemon to keeper: destroy all and exit
+  kSocket,        ///< daemon to keeper to init: make a TCP socket; run numbers the request. Answered by kSocketMade.
   kCreated = 32,  ///< Outcome, then CreatedReply; descriptors as CreatedReply says
-  kStarted,       ///< Outcome; with success the read end of the output pipe (keeper to daemon only)
+  kStarted,       ///< Outcome; with success the read ends of the output pipes (keeper to daemon only)
   kExited,        ///< ProcessExit
   kDestroyed,     ///< empty
   kDescribed,     ///< Capabilities
+  kSocketMade,    ///< Outcome; with success the socket
   kGo = 64,       ///< keeper to init: users are mapped, this is the plan (encode_plan)
   kReady,         ///< init to keeper: Outcome; with a network of its own the two listeners
 };
@@ -100,6 +102,8 @@ class Decoder {
   std::string text();
   SandboxSpec spec();
   ProcessSpec process();
+  /// ProcessSpec::second_output of a start request whose process() has not been read; reads nothing else.
+  bool wants_second_output() const { return !failed_ && !rest_.empty() && rest_[0] != 0; }
   ProcessExit exit();
   Outcome outcome();
   CreatedReply created();

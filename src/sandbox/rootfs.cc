@@ -66,7 +66,7 @@ std::string etc_passwd() {
       kFunctionUid, kFunctionGid);
 }
 std::string etc_group() { return fmt::format("root:x:0:\nsbx_user1051:x:{}:\nnogroup:x:65534:\n", kFunctionGid); }
-constexpr const char* kEtcHosts = "127.0.0.1 localhost localhost.localdomain\n";
+constexpr const char* kEtcHosts = "127.0.0.1 localhost localhost.localdomain sandbox.localdomain sandbox\n";
 constexpr const char* kEtcNsswitch =
     "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n";
 

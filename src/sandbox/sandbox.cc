@@ -32,7 +32,15 @@ struct RunState {
   Notifier changed;
   std::optional<Outcome> started;
   std::optional<ProcessExit> exit;
-  UniqueFd output;
+  UniqueFd output, second_output;
+};
+
+/// A socket that was asked for.
+struct SocketRequest {
+  explicit SocketRequest(Loop& loop) : changed(loop) {}
+  Notifier changed;
+  std::optional<Outcome> outcome;
+  UniqueFd socket;
 };
 
 struct BoxState {
@@ -49,7 +57,8 @@ struct BoxState {
   std::uint32_t cpu_millis = 0;
   std::uint64_t memory_bytes = 0;
   std::uint64_t last_run = 0;
-  std::shared_ptr<RunState> run;  // the latest
+  std::map<std::uint64_t, std::shared_ptr<RunState>> runs;  // that have not ended
+  std::map<std::uint64_t, std::shared_ptr<SocketRequest>> sockets;
 };
 
 // Everything of the forked keeper that comes from the daemon and must not stay.
@@ -168,7 +177,8 @@ struct SandboxFactory::Impl : std::enable_shared_from_this<SandboxFactory::Impl>
     const auto found = boxes.find(header.sandbox);
     if (message.failed() || found == boxes.end()) return;
     BoxState& box = *found->second;
-    RunState* run = box.run && box.run->number == header.run ? box.run.get() : nullptr;
+    const auto its_run = box.runs.find(header.run);
+    const std::shared_ptr<RunState> run = its_run == box.runs.end() ? nullptr : its_run->second;
     switch (header.op) {
       case Op::kCreated: {
         Outcome outcome = message.outcome();
@@ -192,13 +202,24 @@ struct SandboxFactory::Impl : std::enable_shared_from_this<SandboxFactory::Impl>
       case Op::kStarted:
         if (run == nullptr) break;
         run->started = message.outcome();
-        if (!*run->started && packet.descriptors.size() == 1) run->output = std::move(packet.descriptors[0]);
+        if (!*run->started && !packet.descriptors.empty()) run->output = std::move(packet.descriptors[0]);
+        if (!*run->started && packet.descriptors.size() == 2) run->second_output = std::move(packet.descriptors[1]);
         run->changed.notify_all();
         break;
       case Op::kExited:
         if (run == nullptr) break;
         run->exit = message.exit();
+        box.runs.erase(its_run);
         run->changed.notify_all();
+        break;
+      case Op::kSocketMade:
+        if (const auto asked = box.sockets.find(header.run); asked != box.sockets.end()) {
+          const auto request = asked->second;
+          box.sockets.erase(asked);
+          request->outcome = message.outcome();
+          if (packet.descriptors.size() == 1) request->socket = std::move(packet.descriptors[0]);
+          request->changed.notify_all();
+        }
         break;
       case Op::kDestroyed: {
         const auto kept = found->second;
@@ -215,10 +236,15 @@ struct SandboxFactory::Impl : std::enable_shared_from_this<SandboxFactory::Impl>
     box.gone = true;
     if (!box.created) box.created = Error{Errc::kUnavailable, "the keeper has ended"};
     box.changed.notify_all();
-    if (!box.run) return;
-    if (!box.run->started) box.run->started = Error{Errc::kClosed, "the sandbox has ended"};
-    if (!box.run->exit) box.run->exit = ProcessExit{.exit_code = 0, .signal = SIGKILL};
-    box.run->changed.notify_all();
+    for (const auto& [number, run] : std::exchange(box.runs, {})) {
+      if (!run->started) run->started = Error{Errc::kClosed, "the sandbox has ended"};
+      if (!run->exit) run->exit = ProcessExit{.exit_code = 0, .signal = SIGKILL};
+      run->changed.notify_all();
+    }
+    for (const auto& [number, request] : std::exchange(box.sockets, {})) {
+      request->outcome = Error{Errc::kClosed, "the sandbox has ended"};
+      request->changed.notify_all();
+    }
   }
 
   void keeper_ended(const Error& why) {
@@ -265,6 +291,7 @@ class KeptProcess final : public Process {
   ~KeptProcess() override { kill(); }
 
   UniqueFd take_output() override { return std::move(run_->output); }
+  UniqueFd take_second_output() override { return std::move(run_->second_output); }
   Async<ProcessExit> wait_exit() override { return wait(run_); }
   bool running() const override { return !run_->exit; }
 
@@ -304,6 +331,11 @@ class KeptSandbox final : public Sandbox {
     return start_in(impl_, box_, std::move(spec));
   }
 
+  void kill_all() override {
+    if (!box_->gone) impl_->send(Encoder({Op::kKill, box_->number, 0}));
+  }
+  Async<Result<UniqueFd>> make_socket() override { return socket_in(impl_, box_); }
+
   void freeze() override { write_freezer(true); }
   void thaw() override { write_freezer(false); }
 
@@ -331,7 +363,9 @@ class KeptSandbox final : public Sandbox {
   static Async<Result<std::unique_ptr<Process>>> start_in(std::shared_ptr<Impl> impl, std::shared_ptr<BoxState> box,
                                                           ProcessSpec spec) {
     if (box->gone || box->destroy_requested) co_return fail(Errc::kClosed, "sandbox {} has ended", box->name);
-    if (box->run && !box->run->exit) co_return fail(Errc::kConflict, "a program runs in sandbox {}", box->name);
+    if (box->runs.size() >= kProgramsMax) {
+      co_return fail(Errc::kConflict, "{} programs run in sandbox {}", box->runs.size(), box->name);
+    }
     if (spec.argv.empty()) co_return fail(Errc::kInvalid, "a program without a name");
     for (const auto& text : spec.argv) {
       if (text.find('\0') != std::string::npos) co_return fail(Errc::kInvalid, "a NUL in an argument");
@@ -348,16 +382,29 @@ class KeptSandbox final : public Sandbox {
       co_return fail(Errc::kTooLarge, "arguments and environment are {} bytes; {} are allowed", message.bytes().size(),
                      kPacketBytesMax);
     }
-    box->run = run;
+    box->runs.emplace(run->number, run);
     // Owned from here on: when the caller is cancelled below, the program does not stay behind.
     auto process = std::make_unique<KeptProcess>(impl, box, run);
     impl->send(message);
     while (!run->started) co_await run->changed.wait();
     if (Outcome failed = *run->started; failed) {
       run->exit = ProcessExit{.exit_code = 127, .signal = 0};
+      box->runs.erase(run->number);
       co_return std::unexpected(std::move(*failed));
     }
     co_return process;
+  }
+
+  static Async<Result<UniqueFd>> socket_in(std::shared_ptr<Impl> impl, std::shared_ptr<BoxState> box) {
+    if (box->gone || box->destroy_requested) co_return fail(Errc::kClosed, "sandbox {} has ended", box->name);
+    auto request = std::make_shared<SocketRequest>(impl->loop);
+    const std::uint64_t number = ++box->last_run;
+    box->sockets.emplace(number, request);
+    impl->send(Encoder({Op::kSocket, box->number, number}));
+    while (!request->outcome) co_await request->changed.wait();
+    if (Outcome failed = *request->outcome; failed) co_return std::unexpected(std::move(*failed));
+    if (!request->socket) co_return fail(Errc::kCorrupt, "the keeper's answer cannot be read");
+    co_return std::move(request->socket);
   }
 
   static Async<void> destroy_box(std::shared_ptr<Impl> impl, std::shared_ptr<BoxState> box) {

@@ -53,11 +53,18 @@ struct SandboxSpec {
   std::uint16_t endpoint_port = 4566;     ///< on 127.0.0.1 inside
 };
 
+/// The descriptor of a program's second output, when it has one. Source: observed value of _LAMBDA_TELEMETRY_LOG_FD.
+inline constexpr int kSecondOutput = 62;
+
 struct ProcessSpec {
   std::vector<std::string> argv;  ///< argv[0] is the path inside the sandbox
   std::vector<std::pair<std::string, std::string>> environment;
   std::string working_directory = "/var/task";
+  bool second_output = false;  ///< a pipe at descriptor kSecondOutput, read with Process::take_second_output()
 };
+
+/// Programs in one sandbox at a time: a runtime and ten extensions, and some room.
+inline constexpr std::size_t kProgramsMax = 16;
 
 struct ProcessExit {
   int exit_code = 0;  ///< valid when signal == 0
@@ -69,23 +76,27 @@ struct ProcessExit {
 /// Source: Lambda Developer Guide, "Configure Lambda function memory": 1,769 MB are one vCPU.
 enum class CpuPhase { kInit, kInvoke };
 
-/// One program running in a sandbox. Destroying it kills it and everything it started.
+/// One program running in a sandbox. Destroying it kills it as kill() does.
 /// Threading: the loop only.
 class Process {
  public:
   virtual ~Process() = default;
   /// Read end of the pipe that is stdout and stderr. Once.
   virtual UniqueFd take_output() = 0;
+  /// Read end of the pipe at kSecondOutput; empty when it was not asked for. Once.
+  virtual UniqueFd take_second_output() = 0;
   /// Returns when the program has ended and has been reaped. May be awaited by several.
   virtual Async<ProcessExit> wait_exit() = 0;
   virtual bool running() const = 0;
-  /// Signals the program's process; kill() ends every process of the sandbox at once.
-  virtual void terminate() = 0;  ///< SIGTERM
-  virtual void kill() = 0;       ///< SIGKILL to all
+  /// SIGTERM to the program's process.
+  virtual void terminate() = 0;
+  /// SIGKILL to the program and its process group; to every process of the sandbox when no other program runs in it.
+  virtual void kill() = 0;
 };
 
-/// An isolated place with its own /tmp, network and limits, in which one program at a time runs. Survives the end of
-/// the program, so that a new one can be started with /tmp kept.
+/// An isolated place with its own /tmp, network and limits, in which programs run: a runtime, and extensions beside it.
+/// When the last of them has ended, everything they started ends too. Survives that, so that new ones can be started
+/// with /tmp kept.
 /// Threading: the loop only. Destroying it kills what runs and removes everything it had on the host.
 class Sandbox {
  public:
@@ -97,8 +108,12 @@ class Sandbox {
   /// "127.0.0.1:9001" as seen from inside.
   virtual std::string runtime_api_address() const = 0;
   virtual std::string endpoint_address() const = 0;
-  /// kNotFound when argv[0] does not exist inside, kDenied when it is not executable.
+  /// kNotFound when argv[0] does not exist inside, kDenied when it is not executable, kConflict when kProgramsMax run.
   virtual Async<Result<std::unique_ptr<Process>>> start(ProcessSpec spec) = 0;
+  /// SIGKILL to every process inside; how the programs end is told by their Process.
+  virtual void kill_all() = 0;
+  /// A TCP socket of the sandbox's network, not connected and not blocking, for talking to a server inside.
+  virtual Async<Result<UniqueFd>> make_socket() = 0;
   /// Stops and resumes all processes between invocations; no-op where the host cannot.
   virtual void freeze() = 0;
   virtual void thaw() = 0;

@@ -158,9 +158,6 @@ TEST(Sandbox, KillEndsAProgramAndTheNextOneFindsTmpAsItWas) {
   UniqueFd output = (*process)->take_output();
   EXPECT_EQ(read_line(output), "ready\n");
   EXPECT_TRUE((*process)->running());
-  auto second = world.run((*sandbox)->start(World::probe({"exit", "0"})));
-  ASSERT_FALSE(second);
-  EXPECT_EQ(second.error().code, Errc::kConflict);
   (*process)->kill();
   const ProcessExit exit = world.run((*process)->wait_exit());
   EXPECT_EQ(exit.signal, SIGKILL);
@@ -170,6 +167,90 @@ TEST(Sandbox, KillEndsAProgramAndTheNextOneFindsTmpAsItWas) {
   auto next = world.run_in(**sandbox, {.argv = {"/bin/cat", "/tmp/state"}, .environment = {}});
   ASSERT_TRUE(next) << next.error().detail;
   EXPECT_EQ(next->output, "kept\n");
+}
+
+TEST(Sandbox, ProgramsRunBesideOneAnotherAndEndAlone) {
+  World world;
+  auto sandbox = world.create(world.spec());
+  ASSERT_TRUE(sandbox) << sandbox.error().detail;
+  auto start = [&](const char* script) {
+    return world.run((*sandbox)->start({.argv = {"/bin/sh", "-c", script}, .environment = {}}));
+  };
+  auto first = start("sleep 1000 & echo first; wait");
+  ASSERT_TRUE(first) << first.error().detail;
+  auto second = start("trap 'exit 5' TERM; echo second; while :; do sleep 0.01; done");
+  ASSERT_TRUE(second) << second.error().detail;
+  UniqueFd first_output = (*first)->take_output(), second_output = (*second)->take_output();
+  EXPECT_EQ(read_line(first_output), "first\n");
+  EXPECT_EQ(read_line(second_output), "second\n");
+  (*first)->kill();
+  EXPECT_EQ(world.run((*first)->wait_exit()).signal, SIGKILL);
+  EXPECT_EQ(read_all(std::move(first_output)), "");  // its child is gone with it
+  EXPECT_TRUE((*second)->running());
+  (*second)->terminate();
+  EXPECT_EQ(world.run((*second)->wait_exit()).exit_code, 5);
+  auto third = start("echo third; sleep 1000"), fourth = start("echo fourth; sleep 1000");
+  ASSERT_TRUE(third && fourth);
+  (*sandbox)->kill_all();
+  EXPECT_EQ(world.run((*third)->wait_exit()).signal, SIGKILL);
+  EXPECT_EQ(world.run((*fourth)->wait_exit()).signal, SIGKILL);
+}
+
+TEST(Sandbox, SixteenProgramsAreTheMost) {
+  World world;
+  auto sandbox = world.create(world.spec());
+  ASSERT_TRUE(sandbox) << sandbox.error().detail;
+  std::vector<std::unique_ptr<Process>> running;
+  for (std::size_t i = 0; i < kProgramsMax; ++i) {
+    auto one = world.run((*sandbox)->start(World::probe({"pause"})));
+    ASSERT_TRUE(one) << one.error().detail;
+    running.push_back(std::move(*one));
+  }
+  auto more = world.run((*sandbox)->start(World::probe({"pause"})));
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().code, Errc::kConflict);
+}
+
+TEST(Sandbox, ASocketOfItsNetworkReachesAServerInside) {
+  World world;
+  auto sandbox = world.create(world.spec());
+  ASSERT_TRUE(sandbox) << sandbox.error().detail;
+  auto server = world.run((*sandbox)->start(
+      {.argv = {"/usr/bin/python3", "-c",
+                "import socket\ns = socket.create_server((socket.gethostbyname('sandbox.localdomain'), 8080))\n"
+                "print('listening', flush=True)\nprint(s.accept()[0].recv(100).decode(), flush=True)"},
+       .environment = {}}));
+  ASSERT_TRUE(server) << server.error().detail;
+  UniqueFd output = (*server)->take_output();
+  ASSERT_EQ(read_line(output), "listening\n");
+  auto socket = world.run((*sandbox)->make_socket());
+  ASSERT_TRUE(socket) << socket.error().detail;
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(8080);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(socket->get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    pollfd waiting{socket->get(), POLLOUT, 0};
+    ASSERT_EQ(::poll(&waiting, 1, 5000), 1);
+  }
+  ASSERT_EQ(::write(socket->get(), "hello", 5), 5);
+  EXPECT_EQ(read_line(output), "hello\n");
+}
+
+TEST(Sandbox, ASecondOutputIsAtDescriptor62AndItsOwnPipe) {
+  World world;
+  auto sandbox = world.create(world.spec());
+  ASSERT_TRUE(sandbox) << sandbox.error().detail;
+  ProcessSpec spec{.argv = {"/bin/bash", "-c", "echo one; echo two >&62; ls /proc/self/fd | tr '\\n' ' '"},
+                   .environment = {},
+                   .second_output = true};
+  auto process = world.run((*sandbox)->start(std::move(spec)));
+  ASSERT_TRUE(process) << process.error().detail;
+  UniqueFd output = (*process)->take_output(), second = (*process)->take_second_output();
+  ASSERT_TRUE(second);
+  world.run((*process)->wait_exit());
+  EXPECT_EQ(read_all(std::move(second)), "two\n");
+  EXPECT_EQ(read_all(std::move(output)), "one\n0 1 2 3 62 ");
 }
 
 TEST(Sandbox, TerminateSendsSigtermToTheProgramOnly) {

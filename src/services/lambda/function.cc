@@ -182,7 +182,7 @@ api::FunctionConfiguration to_configuration(const Function& function, const Vers
   out.architectures = {settings.architecture};
   out.ephemeral_storage = api::EphemeralStorage{.size = settings.ephemeral_storage_mb};
   out.snap_start = api::SnapStartResponse{.apply_on = "None", .optimization_status = "Off"};
-  out.logging_config = api::LoggingConfig{.log_format = "Text", .log_group = settings.log_group};
+  out.logging_config = shown_logging(settings.logging, settings.log_group);
   if (detail == Detail::kListEntry) return out;
 
   out.runtime_version_config =

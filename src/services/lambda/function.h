@@ -14,6 +14,7 @@
 #include "base/time.h"
 #include "ports/functions.h"
 #include "services/lambda/limits.h"
+#include "services/lambda/logging.h"
 
 namespace lambdad::lambda {
 
@@ -39,6 +40,7 @@ struct Settings {
   std::string dead_letter_arn;                                    ///< empty: none
   std::string tracing_mode = "PassThrough";
   std::string log_group;
+  LoggingSettings logging;
   std::string architecture;
   std::string code_sha256;  ///< hex of the zip
   std::int64_t code_size = 0;

@@ -275,6 +275,8 @@ ports::FunctionVersionPtr Functions::make_snapshot(const Function& function, con
   version->environment = settings.environment.value_or(std::map<std::string, std::string>());
   version->layers = layer_digests(settings);
   version->log_group = settings.log_group;
+  version->log_settings = log_settings(settings.logging);
+  version->traces = settings.tracing_mode == "Active";
   version->dead_letter_arn = settings.dead_letter_arn;
   for (const std::string& name : packages_of(settings)) version->packages.push_back(packages_.hold(name));
   return version;

@@ -342,15 +342,34 @@ TEST_F(LambdaServiceTest, AcceptsTheLargestOfEverything) {
   EXPECT_EQ(response.status, 201) << response.body;
 }
 
+TEST_F(LambdaServiceTest, TheLogFormatHasItsLevelsAndKeepsThem) {
+  const auto logging = [&](std::string_view change) {
+    const auto response =
+        change.empty() ? world.send("GET", path("f/configuration"))
+                       : world.send("PUT", path("f/configuration"), fmt::format(R"({{"LoggingConfig":{}}})", change));
+    world.settle();
+    EXPECT_EQ(response.status, 200) << response.body;
+    return json::serialize(*World::parse(response).find("LoggingConfig"));
+  };
+  world.create("f", {{"LoggingConfig", json::Object{{"LogFormat", "JSON"}, {"SystemLogLevel", "WARN"}}}});
+  const std::string group = R"("LogGroup":"/aws/lambda/f"})";
+  EXPECT_EQ(logging(""), R"({"LogFormat":"JSON","ApplicationLogLevel":"INFO","SystemLogLevel":"WARN",)" + group);
+  EXPECT_EQ(logging(R"({"ApplicationLogLevel":"DEBUG"})"),
+            R"({"LogFormat":"JSON","ApplicationLogLevel":"DEBUG","SystemLogLevel":"WARN",)" + group);
+  EXPECT_EQ(logging(R"({"LogFormat":"Text"})"), R"({"LogFormat":"Text",)" + group);
+  const auto refused =
+      world.send("PUT", path("f/configuration"), R"({"LoggingConfig":{"ApplicationLogLevel":"DEBUG"}})");
+  expect_error(refused, 400, "InvalidParameterValueException",
+               "Log levels can only be set for functions whose LogFormat is JSON.");
+}
+
 TEST_F(LambdaServiceTest, WhatIsNotServedIsRefusedByName) {
   const std::pair<json::Object, std::string> cases[] = {
       {{{"PackageType", "Image"}}, "PackageType"},
       {{{"PublishTo", "LATEST_PUBLISHED"}}, "PublishTo"},
       {{{"KMSKeyArn", "arn:aws:kms:us-east-1:111122223333:key/k"}}, "KMSKeyArn"},
       {{{"Code", json::Object{{"S3Bucket", "bucket"}, {"S3Key", "k"}}}}, "S3Bucket"},
-      {{{"TracingConfig", json::Object{{"Mode", "Active"}}}}, "TracingConfig"},
       {{{"SnapStart", json::Object{{"ApplyOn", "PublishedVersions"}}}}, "SnapStart"},
-      {{{"LoggingConfig", json::Object{{"LogFormat", "JSON"}}}}, "LoggingConfig"},
       {{{"DeadLetterConfig", json::Object{{"TargetArn", "arn:aws:sns:us-east-1:111122223333:t"}}}}, "DeadLetterConfig"},
       {{{"VpcConfig", json::Object{{"SubnetIds", json::Array{"subnet-1"}}}}}, "VpcConfig"},
   };

@@ -54,18 +54,6 @@ aws::Outcome<void> check_dead_letter_target(const std::string& text, std::string
   return {};
 }
 
-aws::Outcome<void> apply_logging(const api::LoggingConfig& logging, std::string_view operation, Settings& settings) {
-  if (logging.log_format.value_or("Text") != "Text") {
-    return std::unexpected(aws::not_served("lambda", operation, "LoggingConfig.LogFormat=JSON"));
-  }
-  if (logging.application_log_level || logging.system_log_level) {
-    return std::unexpected(
-        api::invalid_parameter_value("Log levels can only be set for functions whose LogFormat is JSON."));
-  }
-  if (logging.log_group) settings.log_group = *logging.log_group;
-  return {};
-}
-
 }  // namespace
 
 aws::Outcome<void> check_environment(const std::map<std::string, std::string>& variables) {
@@ -125,9 +113,7 @@ aws::Outcome<void> apply_change(SettingsChange change, std::string_view operatio
   if (change.snap_start && change.snap_start->apply_on.value_or("None") != "None") {
     return std::unexpected(aws::not_served("lambda", operation, "SnapStart.ApplyOn=PublishedVersions"));
   }
-  if (change.tracing_config && change.tracing_config->mode.value_or("PassThrough") != "PassThrough") {
-    return std::unexpected(aws::not_served("lambda", operation, "TracingConfig.Mode=Active"));
-  }
+  if (change.tracing_config && change.tracing_config->mode) settings.tracing_mode = *change.tracing_config->mode;
   if (change.runtime) {
     if (auto known = check_runtime(*change.runtime, host); !known) return known;
     settings.runtime = *change.runtime;
@@ -146,7 +132,9 @@ aws::Outcome<void> apply_change(SettingsChange change, std::string_view operatio
   }
   if (settings.log_group.empty()) settings.log_group = "/aws/lambda/" + function_name;
   if (change.logging_config) {
-    if (auto accepted = apply_logging(*change.logging_config, operation, settings); !accepted) return accepted;
+    if (auto accepted = apply_logging(*change.logging_config, settings.logging, settings.log_group); !accepted) {
+      return accepted;
+    }
   }
   if (change.handler) settings.handler = *change.handler;
   if (change.role) settings.role = *change.role;

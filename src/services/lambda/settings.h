@@ -46,8 +46,8 @@ SettingsChange settings_change(Request& in) {
 }
 
 /// Applies `change` to `settings`, or says why not. `operation` and the function's name are for texts and defaults.
-/// What AWS offers and lambdad does not is refused by name (SnapStart, active tracing, JSON logs, SNS dead-letter
-/// topics). Errors: ValidationException, InvalidParameterValueException, NotImplementedException.
+/// What AWS offers and lambdad does not is refused by name (SnapStart, SNS dead-letter topics). Errors:
+/// ValidationException, InvalidParameterValueException, NotImplementedException.
 aws::Outcome<void> apply_change(SettingsChange change, std::string_view operation, const std::string& function_name,
                                 const RuntimeCheck& host, Settings& settings);
 

@@ -22,8 +22,12 @@ aws::Outcome<FilterPattern> FilterPattern::parse(std::string_view text) {
   FilterPattern pattern;
   const auto skip_space = [&text] { text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size())); };
   skip_space();
-  if (text.starts_with('{')) return refused("a JSON selector { }");
-  if (text.starts_with('[')) return refused("space-delimited fields [ ]");
+  if (text.starts_with('{') || text.starts_with('[')) {
+    auto structured = StructuredPattern::parse(text);
+    if (!structured) return std::unexpected(std::move(structured).error());
+    pattern.structured_ = std::move(*structured);
+    return pattern;
+  }
   for (; !text.empty(); skip_space()) {
     std::vector<std::string>* terms = &pattern.all_;
     if (text.front() == '?' || text.front() == '-') {
@@ -55,6 +59,7 @@ aws::Outcome<FilterPattern> FilterPattern::parse(std::string_view text) {
 }
 
 bool FilterPattern::matches(std::string_view message) const {
+  if (structured_) return structured_->matches(message);
   const auto holds = [message](const std::string& term) { return message.find(term) != std::string_view::npos; };
   return std::ranges::all_of(all_, holds) && std::ranges::none_of(none_, holds) &&
          (any_.empty() || std::ranges::any_of(any_, holds));

@@ -1,5 +1,6 @@
 #include "services/logs/function_lines.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace lambdad::logs {
@@ -7,6 +8,7 @@ namespace lambdad::logs {
 namespace {
 // A line's place in the batch beside its bytes, so that empty lines count too.
 constexpr std::size_t kLineOverheadBytes = sizeof(NewEvent);
+constexpr std::size_t kAllowancesMax = 1024;
 }  // namespace
 
 FunctionLines::FunctionLines(System& system, Logger& log, Metrics& metrics, Store& store, Options options)
@@ -33,9 +35,13 @@ void FunctionLines::append(const ports::FunctionVersion& function, const std::st
     dropped_.add();
     return;
   }
-  Batch::Stream& lines = stream_of(function, stream);
+  const std::size_t index = stream_of(function, stream);
+  Batch::Stream& lines = batch_->streams[index];
+  Allowance& allowance = *allowance_[index];
   const std::size_t size = message.size() + kLineOverheadBytes;
-  if (buffered_bytes_ + size > options_.buffered_bytes_max) {
+  const bool floods = allowance.bytes < static_cast<double>(size);
+  if (!floods) allowance.bytes -= static_cast<double>(size);
+  if (floods || buffered_bytes_ + size > options_.buffered_bytes_max) {
     ++lines.dropped_events;
     lines.dropped_bytes += message.size();
     dropped_.add();
@@ -51,7 +57,23 @@ void FunctionLines::append(const ports::FunctionVersion& function, const std::st
   }
 }
 
-Batch::Stream& FunctionLines::stream_of(const ports::FunctionVersion& function, const std::string& stream) {
+FunctionLines::Allowance* FunctionLines::allowance_of(const GroupKey& group) {
+  const MonoTime now = system_.host_clock.mono();
+  const auto filled = [&](const Allowance& allowance) {
+    return std::min(options_.group_burst_bytes,
+                    allowance.bytes + to_seconds(now - allowance.at) * options_.group_bytes_per_second);
+  };
+  if (allowances_.size() >= kAllowancesMax && batch_->streams.empty()) {
+    // Full ones are as good as new ones; no stream of a batch refers to them now.
+    std::erase_if(allowances_, [&](const auto& entry) { return filled(entry.second) >= options_.group_burst_bytes; });
+  }
+  const auto [place, is_new] = allowances_.try_emplace(fmt::format("{}/{}/{}", group.account, group.region, group.name),
+                                                       Allowance{options_.group_burst_bytes, now});
+  if (!is_new) place->second = {filled(place->second), now};
+  return &place->second;
+}
+
+std::size_t FunctionLines::stream_of(const ports::FunctionVersion& function, const std::string& stream) {
   if (!batch_) batch_ = std::make_shared<Batch>();
   const auto is_it = [&](const Batch::Stream& lines) {
     return lines.name == stream && lines.group.name == function.log_group && lines.group.account == function.account &&
@@ -59,13 +81,15 @@ Batch::Stream& FunctionLines::stream_of(const ports::FunctionVersion& function, 
   };
   auto& streams = batch_->streams;
   // Lines come in runs of one stream.
-  if (!streams.empty() && is_it(streams.back())) return streams.back();
+  if (!streams.empty() && is_it(streams.back())) return streams.size() - 1;
   for (auto [place, end] = by_stream_.equal_range(stream); place != end; ++place) {
-    if (is_it(streams[place->second])) return streams[place->second];
+    if (is_it(streams[place->second])) return place->second;
   }
+  const GroupKey group{function.account, function.region, function.log_group};
+  allowance_.push_back(allowance_of(group));
   by_stream_.emplace(stream, streams.size());
-  return streams.emplace_back(
-      Batch::Stream{.group = {function.account, function.region, function.log_group}, .name = stream, .events = {}});
+  streams.emplace_back(Batch::Stream{.group = group, .name = stream, .events = {}});
+  return streams.size() - 1;
 }
 
 void FunctionLines::write_soon() {
@@ -93,6 +117,7 @@ Async<void> FunctionLines::write() {
   if (!writing_) {
     writing_ = std::exchange(batch_, nullptr);
     by_stream_.clear();
+    allowance_.clear();
     writing_number_ = batch_number_++;
     writing_bytes_ = std::exchange(batch_bytes_, 0);
   }

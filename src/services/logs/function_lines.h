@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -19,15 +20,19 @@ namespace lambdad::logs {
 /// line, or once it holds 256 KiB, or when somebody calls flushed(). One batch is on its way at a time; what is printed
 /// meanwhile is the next. When the store cannot commit, the batch is kept and tried again every second.
 ///
-/// Bound: batch and write under way hold at most `buffered_bytes_max`; further lines are dropped and counted, and the
-/// stream's next written batch ends with an event that says how many.
-/// An Activity is held only while a commit is on its way. With nothing to write there is no timer.
-/// Ownership: store and System parts outlive it. Threading: the loop. End: stop().
+/// Rate: a log group has `group_burst_bytes` at once and `group_bytes_per_second` of host time in the long run, so that
+/// a function that floods its log does not fill the disk or push others' lines out; what is above is dropped and
+/// counted. Bound: batch and write under way hold at most `buffered_bytes_max`; further lines are dropped and counted,
+/// and the stream's next written batch ends with an event that says how many. An Activity is held only while a commit
+/// is on its way. With nothing to write there is no timer. Ownership: store and System parts outlive it. Threading: the
+/// loop. End: stop().
 class FunctionLines final : public ports::FunctionLogSink {
  public:
   struct Options {
     std::size_t buffered_bytes_max = 64 * 1024 * 1024;
     std::size_t batch_bytes = 256 * 1024;
+    double group_bytes_per_second = 8.0 * 1024 * 1024;
+    double group_burst_bytes = 32.0 * 1024 * 1024;
     Duration delay = 200ms;
     Duration retry_delay = 1s;
   };
@@ -46,7 +51,13 @@ class FunctionLines final : public ports::FunctionLogSink {
   std::uint64_t dropped() const { return dropped_.value(); }
 
  private:
-  Batch::Stream& stream_of(const ports::FunctionVersion& function, const std::string& stream);
+  /// What a log group may still print; filled up when a batch meets the group first.
+  struct Allowance {
+    double bytes = 0;
+    MonoTime at{};
+  };
+  std::size_t stream_of(const ports::FunctionVersion& function, const std::string& stream);
+  Allowance* allowance_of(const GroupKey& group);
   void write_soon();
   void write_now();
   Async<void> wait_and_write(Duration delay);
@@ -59,6 +70,8 @@ class FunctionLines final : public ports::FunctionLogSink {
 
   std::shared_ptr<Batch> batch_;                                 ///< being filled; null when empty
   std::unordered_multimap<std::string, std::size_t> by_stream_;  ///< stream name -> index in batch_
+  std::vector<Allowance*> allowance_;                            ///< of the group of each stream in batch_
+  std::map<std::string, Allowance> allowances_;                  ///< "account/region/group"; those in use lately
   std::size_t batch_bytes_ = 0;
   std::size_t buffered_bytes_ = 0;  ///< batch and write under way
   std::uint64_t batch_number_ = 1;  ///< of the batch being filled

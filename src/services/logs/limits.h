@@ -17,6 +17,7 @@ inline constexpr Duration kEventAheadMax = 2h;                ///< PutLogEvents,
 inline constexpr int kAnswerEventsMax = 10'000;               ///< GetLogEvents, FilterLogEvents
 inline constexpr std::int64_t kAnswerBytesMax = 1024 * 1024;  ///< GetLogEvents, FilterLogEvents
 inline constexpr int kDescribeMax = 50;                       ///< DescribeLogGroups, DescribeLogStreams
+inline constexpr std::size_t kTagsMax = 50;                   ///< TagResource, of one log group
 inline constexpr int kRetentionDays[] = {1,   3,   5,   7,   14,   30,   60,   90,   120,  150,  180,
                                          365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653};
 

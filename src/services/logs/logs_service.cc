@@ -41,6 +41,12 @@ void LogsService::register_operations(aws::Dispatcher& dispatcher) {
   serve.operator()<api::PutLogEvents>(put_log_events);
   serve.operator()<api::GetLogEvents>(get_log_events);
   serve.operator()<api::FilterLogEvents>(filter_log_events);
+  serve.operator()<api::TagResource>(tag_resource);
+  serve.operator()<api::UntagResource>(untag_resource);
+  serve.operator()<api::ListTagsForResource>(list_tags_for_resource);
+  serve.operator()<api::TagLogGroup>(tag_log_group);
+  serve.operator()<api::UntagLogGroup>(untag_log_group);
+  serve.operator()<api::ListTagsLogGroup>(list_tags_log_group);
 }
 
 ports::FunctionLogSink& LogsService::sink() { return *lines_; }

@@ -348,7 +348,7 @@ TEST_F(Service, FiltersAGroupAcrossStreamsInOrderOfTime) {
   EXPECT_THAT(filter({{"logStreamNames", Array{"b/1"}}}), ElementsAre("ERROR three"));
   EXPECT_EQ(error("FilterLogEvents", in_group({{"logStreamNames", Array{"c"}}})),
             "ResourceNotFoundException: The specified log stream does not exist.");
-  EXPECT_THAT(error("FilterLogEvents", in_group({{"filterPattern", "{ $.x = 1 }"}})),
+  EXPECT_THAT(error("FilterLogEvents", in_group({{"filterPattern", "{ $.x = %1% }"}})),
               HasSubstr("NotImplementedException"));
 
   std::vector<std::string> paged;
@@ -639,6 +639,78 @@ TEST(Position, TokensRoundTripAndRefuseOtherText) {
                            "f/99999999999999999999000000000000000000000000000000000042"}) {
     EXPECT_FALSE(StreamToken::parse(text)) << text;
   }
+}
+
+// --- tags -----------------------------------------------------------------------------------------------------------
+
+TEST_F(Service, TagsAreKeptUntilTheyOrTheGroupGo) {
+  const std::string arn = fmt::format("arn:aws:logs:{}:{}:log-group:{}", kRegion, kAccount, kGroup);
+  const auto tags = [&] {
+    return json::serialize(*ok("ListTagsForResource", Object{{"resourceArn", arn}}).find("tags"));
+  };
+  ok("CreateLogGroup", in_group({{"tags", Object{{"team", "a"}}}}));
+  EXPECT_EQ(tags(), R"({"team":"a"})");
+  ok("TagResource", Object{{"resourceArn", arn}, {"tags", Object{{"team", "b"}, {"stage", "prod"}}}});
+  EXPECT_EQ(tags(), R"({"stage":"prod","team":"b"})");
+  ok("TagLogGroup", in_group({{"tags", Object{{"cost", "7"}}}}));
+  ok("UntagLogGroup", in_group({{"tags", Array{"team", "unknown"}}}));
+  ok("UntagResource", Object{{"resourceArn", arn}, {"tagKeys", Array{"stage"}}});
+  restart();
+  EXPECT_EQ(json::serialize(*ok("ListTagsLogGroup", in_group()).find("tags")), R"({"cost":"7"})");
+  ok("DeleteLogGroup", in_group());
+  EXPECT_THAT(error("ListTagsForResource", Object{{"resourceArn", arn}}), HasSubstr("ResourceNotFoundException"));
+  ok("CreateLogGroup", in_group());
+  EXPECT_EQ(tags(), "{}");
+}
+
+TEST_F(Service, FiftyTagsAreTheMost) {
+  const std::string arn = fmt::format("arn:aws:logs:{}:{}:log-group:{}", kRegion, kAccount, kGroup);
+  Object fifty;
+  for (int i = 0; i < 50; ++i) fifty.set(fmt::format("k{}", i), "v");
+  ok("CreateLogGroup", in_group({{"tags", fifty}}));
+  ok("TagResource", Object{{"resourceArn", arn}, {"tags", Object{{"k3", "other"}}}});
+  EXPECT_THAT(error("TagResource", Object{{"resourceArn", arn}, {"tags", Object{{"one", "more"}}}}),
+              HasSubstr("TooManyTagsException"));
+  EXPECT_THAT(error("TagLogGroup", in_group({{"tags", Object{{"one", "more"}}}})),
+              HasSubstr("InvalidParameterException"));
+  EXPECT_THAT(error("TagResource", Object{{"resourceArn", arn}, {"tags", Object{{"aws:x", "y"}}}}),
+              HasSubstr("InvalidParameterException"));
+  EXPECT_THAT(error("TagResource", Object{{"resourceArn", kGroup}, {"tags", Object{{"x", "y"}}}}),
+              HasSubstr("InvalidParameterException"));
+}
+
+// --- floods ---------------------------------------------------------------------------------------------------------
+
+TEST_F(Service, AFloodIsCutOffAndOthersAreNot) {
+  const std::string line(64 * 1024, 'x');
+  for (int i = 0; i < 800; ++i) print(line);  // 50 MiB, where 32 MiB are allowed at once
+  print("of another function", kStream, "/aws/lambda/g");
+  const auto last = [&] { return texts(ok("GetLogEvents", in_stream({{"limit", 1}})), "events", "message").at(0); };
+  const auto notice = json::parse(last());
+  ASSERT_TRUE(notice) << last();
+  EXPECT_EQ(*notice->find("type")->if_string(), "platform.logsDropped");
+  const auto dropped = *notice->find("record")->find("droppedRecords")->as_int64();
+  EXPECT_GT(dropped, 250);
+  EXPECT_LT(dropped, 320);
+  EXPECT_THAT(texts(ok("FilterLogEvents", Object{{"logGroupName", "/aws/lambda/g"}}), "events", "message"),
+              ElementsAre("of another function\n"));
+  // A second of silence allows 8 MiB again.
+  sim.run_for(1s);
+  print("after the flood");
+  EXPECT_EQ(last(), "after the flood\n");
+}
+
+TEST_F(Service, StructuredPatternsFilterStoredEvents) {
+  make_stream();
+  put({{now_ms(), R"({"level":"ERROR","ms":12})"},
+       {now_ms(), R"({"level":"INFO","ms":99})"},
+       {now_ms(), "GET /a 404"}});
+  const auto found = [&](const char* pattern) {
+    return texts(ok("FilterLogEvents", in_group({{"filterPattern", pattern}})), "events", "message");
+  };
+  EXPECT_THAT(found("{ $.level = ERROR || $.ms > 50 }"),
+              ElementsAre(R"({"level":"ERROR","ms":12})", R"({"level":"INFO","ms":99})"));
+  EXPECT_THAT(found("[method, path, status = 4*]"), ElementsAre("GET /a 404"));
 }
 
 }  // namespace

@@ -216,13 +216,17 @@ Result<std::unique_ptr<Store>> Store::open(Loop& loop, std::string path, Options
   return std::unique_ptr<Store>(new Store(std::move(database), options));
 }
 
-Async<Result<bool>> Store::create_group(GroupKey group, std::int64_t now) {
-  co_return co_await database_->write([group = std::move(group), now](Transaction& tx) -> Result<bool> {
-    LD_TRY(auto made, tx.execute("INSERT INTO log_group (account, region, name, created_at, stored_bytes)"
-                                 " VALUES (?,?,?,?,0) ON CONFLICT DO NOTHING",
-                                 {group.account, group.region, group.name, now}));
-    return made > 0;
-  });
+Async<Result<bool>> Store::create_group(GroupKey group, Tags tags, std::int64_t now) {
+  co_return co_await database_->write(
+      [group = std::move(group), tags = std::move(tags), now](Transaction& tx) -> Result<bool> {
+        LD_TRY(auto made, tx.execute("INSERT INTO log_group (account, region, name, created_at, stored_bytes)"
+                                     " VALUES (?,?,?,?,0) ON CONFLICT DO NOTHING",
+                                     {group.account, group.region, group.name, now}));
+        if (made == 0) return false;
+        LD_TRY(const auto found, find_group(tx, group));
+        LD_TRY_VOID(put_tags(tx, found->id, tags));
+        return true;
+      });
 }
 
 Async<Result<Store::Missing>> Store::delete_group(GroupKey group) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +21,10 @@ struct GroupKey {
   std::string name;
   bool operator==(const GroupKey&) const = default;
 };
+
+using Tags = std::map<std::string, std::string>;
+/// Within a transaction, of the group with this id.
+Result<void> put_tags(store::Transaction& tx, std::int64_t group, const Tags& tags);
 
 struct GroupRow {
   GroupKey key;
@@ -79,10 +84,16 @@ class Store {
   enum class Missing { kNothing, kGroup, kStream };
 
   /// False when it exists.
-  Async<Result<bool>> create_group(GroupKey group, std::int64_t now);
+  Async<Result<bool>> create_group(GroupKey group, Tags tags, std::int64_t now);
   Async<Result<Missing>> delete_group(GroupKey group);
   /// nullopt: for ever.
   Async<Result<Missing>> set_retention(GroupKey group, std::optional<int> days, std::int64_t now);
+  enum class Tagged { kDone, kNoGroup, kTooMany };
+  /// Adds or replaces; at most kTagsMax in all.
+  Async<Result<Tagged>> tag_group(GroupKey group, Tags tags);
+  Async<Result<Missing>> untag_group(GroupKey group, std::vector<std::string> names);
+  /// nullopt when there is no such group.
+  Async<Result<std::optional<Tags>>> tags(GroupKey group);
   enum class Created { kMade, kExists, kNoGroup };
   Async<Result<Created>> create_stream(GroupKey group, std::string stream, std::int64_t now);
   Async<Result<Missing>> delete_stream(GroupKey group, std::string stream);

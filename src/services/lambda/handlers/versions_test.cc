@@ -50,6 +50,22 @@ TEST_F(VersionsTest, PublishingMakesASnapshotThatLaterChangesDoNotTouch) {
   EXPECT_EQ((*version)->timeout, 3s);
 }
 
+TEST_F(VersionsTest, AVersionKeepsHowItLogs) {
+  world.send("PUT", kF + "/configuration", R"({"LoggingConfig":{"LogFormat":"JSON","ApplicationLogLevel":"DEBUG"}})");
+  world.settle();
+  ASSERT_EQ(world.publish("f").status, 201);
+  world.send("PUT", kF + "/configuration", R"({"LoggingConfig":{"LogFormat":"Text"}})");
+  world.settle();
+  world.restart();
+  const auto settings = [&](const std::string& qualifier) {
+    auto version = world.service->catalog().resolve(World::ref("f", qualifier));
+    return version ? (*version)->log_settings : ports::LogSettings{};
+  };
+  EXPECT_EQ(settings("1").format, ports::LogFormat::kJson);
+  EXPECT_EQ(settings("1").application_level, ports::LogLevel::kDebug);
+  EXPECT_EQ(settings("$LATEST").format, ports::LogFormat::kText);
+}
+
 TEST_F(VersionsTest, NothingChangedIsTheSameVersion) {
   auto first = world.publish("f");
   auto again = world.publish("f", R"({"Description":"ignored"})");

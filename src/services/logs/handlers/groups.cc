@@ -21,7 +21,8 @@ Async<Outcome<Unit>> create_log_group(Call call, api::CreateLogGroupRequest inpu
   }
   // What a function printed before may be about to make the group.
   co_await call.lines->flushed();
-  const auto made = co_await call.store->create_group(group_key(call, input.log_group_name), now_ms(call));
+  const auto made = co_await call.store->create_group(group_key(call, input.log_group_name),
+                                                      std::move(input.tags).value_or(Tags()), now_ms(call));
   if (!made) co_return std::unexpected(to_aws_error(call, made.error()));
   if (!*made) co_return std::unexpected(api::resource_already_exists("The specified log group already exists"));
   co_return Unit{};

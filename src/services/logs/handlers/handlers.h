@@ -37,4 +37,13 @@ Async<Outcome<aws::logs::GetLogEventsResponse>> get_log_events(Call call, aws::l
 Async<Outcome<aws::logs::FilterLogEventsResponse>> filter_log_events(Call call,
                                                                      aws::logs::FilterLogEventsRequest input);
 
+Async<Outcome<Unit>> tag_resource(Call call, aws::logs::TagResourceRequest input);
+Async<Outcome<Unit>> untag_resource(Call call, aws::logs::UntagResourceRequest input);
+Async<Outcome<aws::logs::ListTagsForResourceResponse>> list_tags_for_resource(
+    Call call, aws::logs::ListTagsForResourceRequest input);
+Async<Outcome<Unit>> tag_log_group(Call call, aws::logs::TagLogGroupRequest input);
+Async<Outcome<Unit>> untag_log_group(Call call, aws::logs::UntagLogGroupRequest input);
+Async<Outcome<aws::logs::ListTagsLogGroupResponse>> list_tags_log_group(Call call,
+                                                                        aws::logs::ListTagsLogGroupRequest input);
+
 }  // namespace lambdad::logs

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "execution/runtime_api.h"
+#include "sandbox/sandbox.h"
+
+namespace lambdad::execution {
+
+/// What ended an environment's processes: the type is AWS's name for it, the text goes into the payload.
+///
+/// | type | text |
+/// | --- | --- |
+/// | Runtime.ExitError | Runtime exited without providing a reason · Runtime exited with error: exit status 3 · …
+/// signal: killed | | Runtime.OutOfMemory | Runtime exited with error: signal: killed | | Runtime.InvalidEntrypoint |
+/// Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap] | | Sandbox.Timedout | Task timed out
+/// after 3.00 seconds | | Extension.Crash | exit code 3 | | Extension.LaunchError | fork/exec /opt/extensions/x:
+/// permission denied | | Extension.InitError, Extension.ExitError | what the extension said | Source: observed January
+/// 2026 and AWS's Runtime Interface Emulator.
+struct Fault {
+  std::string type;
+  std::string what;
+};
+
+Fault timeout_fault(Duration timeout);
+Fault runtime_exit_fault(const sandbox::ProcessExit& exit);
+/// The runtime's program could not be started; `family` as runtime_family().
+Fault runtime_start_fault(std::string_view family, const Error& why);
+Fault extension_exit_fault(const sandbox::ProcessExit& exit);
+Fault extension_start_fault(std::string_view path, const Error& why);
+
+/// `{"errorType":TYPE,"errorMessage":"RequestId: ID Error: WHAT"}`: what the invoker gets.
+std::string fault_document(const Fault& fault, std::string_view request_id);
+
+}  // namespace lambdad::execution
