@@ -1,4 +1,4 @@
-/// For this folder's tests.
+/// For the tests of this folder and of those that keep something in a database.
 #pragma once
 
 #include <cstdlib>

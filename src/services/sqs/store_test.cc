@@ -10,22 +10,6 @@
 namespace lambdad::sqs {
 namespace {
 
-template <class T>
-T await_result(Loop& loop, Async<T> task) {
-  std::optional<T> result;
-  asio::co_spawn(
-      loop,
-      [](Async<T> inner, std::optional<T>& out) -> Async<void> { out.emplace(co_await std::move(inner)); }(
-                                                    std::move(task), result),
-      [](std::exception_ptr error) {
-        if (error) std::rethrow_exception(error);
-      });
-  loop.restart();
-  loop.run();
-  LD_CHECK(result.has_value(), "the loop ran out before the task ended");
-  return std::move(*result);
-}
-
 struct Left {
   std::map<std::string, QueueRow> queues;
   std::vector<DeletedQueueRow> deleted;

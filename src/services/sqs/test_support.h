@@ -1,15 +1,16 @@
 /// For this folder's tests.
 #pragma once
 
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "services/sqs/queue.h"
+#include "store/test_support.h"
 
 namespace lambdad::sqs {
+
+using store::await_result;
+using store::TemporaryDirectory;
 
 /// Moments of a test's virtual time: `at(30s)`.
 inline WallTime at(Duration since_start) { return WallTime{std::chrono::seconds{1'800'000'000}} + since_start; }
@@ -31,26 +32,5 @@ inline QueuedMessage test_message(RowId row, WallTime sent_at, Duration delay = 
   message.available_at = sent_at + delay;
   return message;
 }
-
-/// A new directory, removed with all it holds at the end.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "lambdad-sqs-XXXXXX").string();
-    LD_CHECK(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 }  // namespace lambdad::sqs
