@@ -7,8 +7,8 @@
 namespace lambdad::http {
 
 std::optional<std::string_view> Headers::get(std::string_view name) const {
-  for (const Header& field : fields_) {
-    if (field.name.size() == name.size() && equals_ignoring_case(field.name, name)) return field.value;
+  for (const Field& field : fields_) {
+    if (field.name_size == name.size() && equals_ignoring_case(name_of(field), name)) return value_of(field);
   }
   return std::nullopt;
 }
@@ -17,19 +17,42 @@ std::string Headers::get_or(std::string_view name, std::string_view fallback) co
   return std::string(get(name).value_or(fallback));
 }
 
+void Headers::reserve(std::size_t bytes) {
+  // A field of fewer bytes, with its colon and line end, is rare.
+  constexpr std::size_t kBytesPerField = 24;
+  text_.reserve(bytes);
+  fields_.reserve(bytes / kBytesPerField);
+}
+
 void Headers::add(std::string_view name, std::string_view value) {
-  fields_.push_back({std::string(name), std::string(value)});
+  const std::size_t at = text_.size();
+  const std::size_t size = at + name.size() + value.size();
+  LD_CHECK(size <= UINT32_MAX, "headers of more than 4 GiB");
+  fields_.push_back({static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(name.size()),
+                     static_cast<std::uint32_t>(value.size())});
+  if (size <= text_.capacity()) {
+    text_.append(name).append(value);
+    return;
+  }
+  // The new field may be a view into the old text.
+  std::string larger;
+  larger.reserve(std::max(size, 2 * text_.capacity()));
+  larger.append(text_).append(name).append(value);
+  text_ = std::move(larger);
 }
 
 void Headers::set(std::string_view name, std::string_view value) {
-  // Copies first: `value` may be a view into a field that goes away.
-  Header field{std::string(name), std::string(value)};
-  remove(field.name);
-  fields_.push_back(std::move(field));
+  const auto before = static_cast<std::ptrdiff_t>(fields_.size());
+  add(name, value);
+  const Field added = fields_.back();
+  const auto same = [this, added](const Field& field) {
+    return field.name_size == added.name_size && equals_ignoring_case(name_of(field), name_of(added));
+  };
+  fields_.erase(std::remove_if(fields_.begin(), fields_.begin() + before, same), fields_.begin() + before);
 }
 
 void Headers::remove(std::string_view name) {
-  std::erase_if(fields_, [name](const Header& field) { return equals_ignoring_case(field.name, name); });
+  std::erase_if(fields_, [this, name](const Field& field) { return equals_ignoring_case(name_of(field), name); });
 }
 
 std::string_view Request::path() const { return std::string_view(target).substr(0, target.find('?')); }

@@ -14,15 +14,21 @@
 namespace lambdad::http {
 
 struct Header {
-  std::string name;  ///< as received; compared without case
-  std::string value;
+  std::string_view name;  ///< as received; compared without case
+  std::string_view value;
 };
 
 /// Header fields in order. Repeats are kept apart.
+///
+/// All names and values lie in one text, so that a head costs two allocations however many fields it has. Whatever is
+/// seen of a field is valid until the headers change or go away.
 class Headers {
  public:
+  class Iterator;
   Headers() = default;
-  Headers(std::initializer_list<Header> headers) : fields_(headers) {}
+  Headers(std::initializer_list<Header> headers) {
+    for (const Header& header : headers) add(header.name, header.value);
+  }
   /// First value of `name`.
   std::optional<std::string_view> get(std::string_view name) const;
   std::string get_or(std::string_view name, std::string_view fallback) const;
@@ -31,13 +37,50 @@ class Headers {
   /// Replaces all fields of this name.
   void set(std::string_view name, std::string_view value);
   void remove(std::string_view name);
+  /// For fields that are `bytes` long together.
+  void reserve(std::size_t bytes);
   std::size_t size() const { return fields_.size(); }
-  auto begin() const { return fields_.begin(); }
-  auto end() const { return fields_.end(); }
+  inline Iterator begin() const;
+  inline Iterator end() const;
 
  private:
-  std::vector<Header> fields_;
+  struct Field {
+    std::uint32_t name;  ///< where it begins in text_; the value follows it
+    std::uint32_t name_size;
+    std::uint32_t value_size;
+  };
+  std::string_view name_of(const Field& field) const { return {text_.data() + field.name, field.name_size}; }
+  std::string_view value_of(const Field& field) const {
+    return {text_.data() + field.name + field.name_size, field.value_size};
+  }
+  std::string text_;
+  std::vector<Field> fields_;
 };
+
+class Headers::Iterator {
+ public:
+  using value_type = Header;
+  using difference_type = std::ptrdiff_t;
+  Iterator() = default;
+  Iterator(const Headers* headers, std::size_t at) : headers_(headers), at_(at) {}
+  Header operator*() const {
+    const Field& field = headers_->fields_[at_];
+    return {headers_->name_of(field), headers_->value_of(field)};
+  }
+  Iterator& operator++() {
+    ++at_;
+    return *this;
+  }
+  Iterator operator++(int) { return {headers_, at_++}; }
+  bool operator==(const Iterator& other) const = default;
+
+ private:
+  const Headers* headers_ = nullptr;
+  std::size_t at_ = 0;
+};
+
+inline Headers::Iterator Headers::begin() const { return {this, 0}; }
+inline Headers::Iterator Headers::end() const { return {this, fields_.size()}; }
 
 /// The next piece of a streamed body; nullopt at its end; an error breaks the connection off.
 using BodySource = std::function<Async<Result<std::optional<std::string>>>()>;
@@ -84,6 +127,8 @@ struct Response {
   BodySource stream;
   /// Fields sent after a streamed body; asked for when the stream has ended.
   std::function<Headers()> stream_trailers;
+  /// May be held back to leave in one write with the response to the next request, when that has arrived already.
+  bool may_wait = false;
   /// Called once when the response has been written or the connection is gone: `true` when all of it was written.
   std::function<void(bool)> on_sent;
 

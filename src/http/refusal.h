@@ -6,7 +6,7 @@
 namespace lambdad::http {
 
 enum class Refusal {
-  kMalformed,                  ///< not HTTP: what Beast itself rejects (names, versions' spelling, spaces, empty lines)
+  kMalformed,                  ///< not HTTP: no method, no colon, a byte that a name cannot have, ...
   kVersion,                    ///< neither HTTP/1.0 nor HTTP/1.1, the preface of HTTP/2 among them
   kLineEnd,                    ///< a line of the head ends in LF without CR
   kControlByte,                ///< a control byte in the head: NUL, bare CR, DEL, ...

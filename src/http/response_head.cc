@@ -1,8 +1,6 @@
 #include "http/response_head.h"
 
-#include <iterator>
-
-#include <fmt/format.h>
+#include <charconv>
 
 #include "base/encoding.h"
 #include "http/body_decoder.h"
@@ -13,6 +11,11 @@ namespace {
 
 void append_field(std::string_view name, std::string_view value, std::string& out) {
   out.append(name).append(": ").append(value).append("\r\n");
+}
+
+void append_number(std::size_t number, std::string& out) {
+  char digits[20];
+  out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
 }
 
 // Longer names cannot be one of the fields that are looked for; told apart by length before any byte is compared.
@@ -40,7 +43,9 @@ bool is_sendable(const Response& response) {
 }
 
 void append_response_head(const Response& response, const ResponseContext& context, std::string& out) {
-  fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\n", response.status, reason_phrase(response.status));
+  out.append("HTTP/1.1 ");
+  append_number(static_cast<std::size_t>(response.status), out);
+  out.append(" ").append(reason_phrase(response.status)).append("\r\n");
   std::string_view own_length;
   bool has_date = false;
   for (const Header& field : response.headers) {
@@ -56,7 +61,9 @@ void append_response_head(const Response& response, const ResponseContext& conte
     if (body && !context.http_1_0) append_field("Transfer-Encoding", "chunked", out);
   } else if (body || !response.body.empty()) {
     if (response.status != 204) {
-      fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", response.body.size());
+      out.append("Content-Length: ");
+      append_number(response.body.size(), out);
+      out.append("\r\n");
     }
   } else if (!own_length.empty() && response.status != 204) {
     append_field("Content-Length", own_length, out);

@@ -3,110 +3,12 @@
 #include <algorithm>
 #include <optional>
 
-#include <boost/beast/http/basic_parser.hpp>
-
 #include "base/encoding.h"
+#include "http/head.h"
 
 namespace lambdad::http {
 
 namespace {
-
-namespace beast_http = boost::beast::http;
-using boost::system::error_code;
-
-using BeastView = boost::beast::string_view;
-std::string_view view(BeastView text) { return {text.data(), text.size()}; }
-
-// The fields that frame and route a message, counted while Beast reads the head.
-struct FramingFields {
-  int hosts = 0;
-  int lengths = 0;
-  int encodings = 0;
-  int expectations = 0;
-  std::string_view host;
-  std::string_view length;
-  std::string_view encoding;
-  std::string_view expectation;
-  bool close = false;
-  bool keep_alive = false;
-
-  void see(beast_http::field name, std::string_view value) {
-    switch (name) {
-      case beast_http::field::host: ++hosts, host = value; break;
-      case beast_http::field::content_length: ++lengths, length = value; break;
-      case beast_http::field::transfer_encoding: ++encodings, encoding = value; break;
-      case beast_http::field::expect: ++expectations, expectation = value; break;
-      case beast_http::field::connection: see_connection(value); break;
-      default: break;
-    }
-  }
-
-  void see_connection(std::string_view list) {
-    while (!list.empty()) {
-      const std::size_t end = std::min(list.find(','), list.size());
-      const std::string_view option = trim_blanks(list.substr(0, end));
-      if (equals_ignoring_case(option, "close")) close = true;
-      if (equals_ignoring_case(option, "keep-alive")) keep_alive = true;
-      list.remove_prefix(std::min(end + 1, list.size()));
-    }
-  }
-};
-
-// Beast's parser, shown one complete head. What Beast thinks of the body is not used: it takes some codings that it
-// does not know for no body at all, and puts trailers among the headers.
-template <bool kIsRequest>
-class HeadReader final : public beast_http::basic_parser<kIsRequest> {
- public:
-  explicit HeadReader(Headers& headers) : headers_(headers) { this->skip(true); }
-
-  // nullopt when Beast has read all of the head.
-  std::optional<Refusal> read(std::string_view head) {
-    this->header_limit(static_cast<std::uint32_t>(std::min<std::size_t>(head.size(), UINT32_MAX)));
-    error_code error;
-    const std::size_t used = this->put({head.data(), head.size()}, error);
-    if (!error && used == head.size() && this->is_header_done()) return std::nullopt;
-    if (error == beast_http::error::bad_version) return Refusal::kVersion;
-    if (error == beast_http::error::bad_target) return Refusal::kTarget;
-    // Beast stops at the second of Transfer-Encoding and Content-Length.
-    if ((error == beast_http::error::bad_content_length && fields.encodings > 0) ||
-        (error == beast_http::error::bad_transfer_encoding && fields.lengths > 0)) {
-      return Refusal::kTransferEncodingAndLength;
-    }
-    if (error == beast_http::error::bad_content_length) return Refusal::kContentLength;
-    if (error == beast_http::error::multiple_content_length) return Refusal::kRepeatedContentLength;
-    if (error == beast_http::error::bad_transfer_encoding) return Refusal::kTransferEncoding;
-    return Refusal::kMalformed;
-  }
-
-  FramingFields fields;
-  std::string_view method;
-  std::string_view target;
-  int status = 0;
-  int version = 0;
-
- private:
-  void on_request_impl(beast_http::verb, BeastView method_text, BeastView target_text, int v, error_code&) override {
-    method = view(method_text);
-    target = view(target_text);
-    version = v;
-  }
-  void on_response_impl(int code, BeastView, int v, error_code&) override {
-    status = code;
-    version = v;
-  }
-  void on_field_impl(beast_http::field name, BeastView name_text, BeastView value, error_code&) override {
-    fields.see(name, view(value));
-    headers_.add(view(name_text), view(value));
-  }
-  void on_header_impl(error_code&) override {}
-  void on_finish_impl(error_code&) override {}
-  void on_body_init_impl(boost::optional<std::uint64_t> const&, error_code&) override {}
-  std::size_t on_body_impl(BeastView, error_code&) override { return 0; }
-  void on_chunk_header_impl(std::uint64_t, BeastView, error_code&) override {}
-  std::size_t on_chunk_body_impl(std::uint64_t, BeastView, error_code&) override { return 0; }
-
-  Headers& headers_;
-};
 
 // One decimal number without sign, blanks or leading zeros, below 10^18.
 std::optional<std::uint64_t> parse_length(std::string_view text) {
@@ -277,26 +179,27 @@ std::string RequestParser::take_piece() {
 }
 
 void RequestParser::read_head(std::string_view head) {
-  HeadReader<true> reader(request_.headers);
-  if (auto why = reader.read(head)) return refuse(*why);
-  http_1_0_ = reader.version == 10;
-  if (reader.target.size() > limits_.target_bytes_max) return refuse(Refusal::kTargetTooLong);
-  if (reader.method == "CONNECT") return refuse(Refusal::kConnect);
-  if (auto why = check_host(reader.fields, http_1_0_)) return refuse(*why);
-  std::string_view target = reader.target;
-  if (auto why = read_target(reader.method, reader.fields.host, target)) return refuse(*why);
+  RequestLine line;
+  FramingFields fields;
+  if (auto why = read_request_line(head, line)) return refuse(*why);
+  if (auto why = read_fields(head, request_.headers, fields)) return refuse(*why);
+  http_1_0_ = line.http_1_0;
+  if (line.target.size() > limits_.target_bytes_max) return refuse(Refusal::kTargetTooLong);
+  if (line.method == "CONNECT") return refuse(Refusal::kConnect);
+  if (auto why = check_host(fields, http_1_0_)) return refuse(*why);
+  if (auto why = read_target(line.method, fields.host, line.target)) return refuse(*why);
   Refusal why{};
-  const std::optional<Framing> framing = framing_of(reader.fields, http_1_0_, why);
+  const std::optional<Framing> framing = framing_of(fields, http_1_0_, why);
   if (!framing) return refuse(why);
-  if (reader.fields.expectations > 0 && !http_1_0_) {
-    if (reader.fields.expectations > 1 || !equals_ignoring_case(reader.fields.expectation, "100-continue")) {
+  if (fields.expectations > 0 && !http_1_0_) {
+    if (fields.expectations > 1 || !equals_ignoring_case(fields.expectation, "100-continue")) {
       return refuse(Refusal::kExpectation);
     }
     expects_continue_ = true;
   }
-  keep_alive_ = !reader.fields.close && (!http_1_0_ || reader.fields.keep_alive);
-  request_.method = reader.method;
-  request_.target = target;
+  keep_alive_ = !fields.close && (!http_1_0_ || fields.keep_alive);
+  request_.method = line.method;
+  request_.target = line.target;
 
   state_ = State::kBody;
   if (!framing->chunked && framing->length.value_or(0) == 0) {
@@ -350,24 +253,25 @@ void ResponseParser::body_filled(std::size_t count) {
 }
 
 void ResponseParser::read_head(std::string_view head) {
-  HeadReader<false> reader(response_.headers);
-  if (auto why = reader.read(head)) return refuse(*why);
-  const bool http_1_0 = reader.version == 10;
+  StatusLine line;
+  FramingFields fields;
+  if (auto why = read_status_line(head, line)) return refuse(*why);
+  if (auto why = read_fields(head, response_.headers, fields)) return refuse(*why);
   Refusal why{};
-  const std::optional<Framing> framing = framing_of(reader.fields, http_1_0, why);
+  const std::optional<Framing> framing = framing_of(fields, line.http_1_0, why);
   if (!framing) return refuse(why);
-  if (reader.status < 200) {
-    if (reader.status < 100 || reader.status == 101) return refuse(Refusal::kMalformed);
+  if (line.status < 200) {
+    if (line.status < 100 || line.status == 101) return refuse(Refusal::kMalformed);
     response_ = {};
     scanner_ = {};
     return;  // still kHead: the final response follows
   }
-  if (reader.status > 599) return refuse(Refusal::kMalformed);
-  response_.status = reader.status;
-  keep_alive_ = !reader.fields.close && (!http_1_0 || reader.fields.keep_alive);
+  if (line.status > 599) return refuse(Refusal::kMalformed);
+  response_.status = line.status;
+  keep_alive_ = !fields.close && (!line.http_1_0 || fields.keep_alive);
 
   state_ = State::kBody;
-  if (to_head_request_ || reader.status == 204 || reader.status == 304) {
+  if (to_head_request_ || line.status == 204 || line.status == 304) {
     body_.expect_none();
   } else if (framing->chunked) {
     body_.expect_chunks(limits_.body_bytes_max, limits_.header_bytes_max);

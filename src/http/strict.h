@@ -1,6 +1,6 @@
 /// The strict layer: what counts as a request or a response, and where it ends.
 ///
-/// Beast reads the head; these parsers decide. Whatever two HTTP implementations could read differently is refused, so
+/// Whatever two HTTP implementations could read differently is refused, so
 /// that no peer in front of lambdad and no AWS client can disagree with it about where a message ends, whom it is for,
 /// or what its fields are. Push parsers without sockets or clocks: the outcome depends on the bytes only, never on how
 /// they were cut into pieces, and no bytes make them abort.

@@ -77,7 +77,7 @@ TEST(RequestParser, KeepsRepeatedFieldsApartAndTrimsValues) {
       parse_one("GET / HTTP/1.1\r\nHost: [::1]:4566\r\nX-A: \t one \r\nx-a:two\r\nX-Empty:\r\n\r\n");
   ASSERT_EQ(request.headers.size(), 4u);
   EXPECT_EQ(request.headers.get("x-A"), "one");
-  EXPECT_EQ((request.headers.begin() + 2)->value, "two");
+  EXPECT_EQ((*std::next(request.headers.begin(), 2)).value, "two");
   EXPECT_EQ(request.headers.get("x-empty"), "");
 }
 
@@ -304,9 +304,23 @@ TEST(Headers, AreComparedWithoutCaseAndKeepTheirOrder) {
   headers.set("A", *headers.get("b"));
   ASSERT_EQ(headers.size(), 2u);
   EXPECT_EQ(headers.get("a"), "2");
-  EXPECT_EQ(headers.begin()->name, "b");
+  EXPECT_EQ((*headers.begin()).name, "b");
   headers.remove("B");
   EXPECT_FALSE(headers.contains("b"));
+}
+
+TEST(Headers, TakeWhatTheyAreGivenOfThemselves) {
+  Headers headers{{"Name", "a value that is longer than what fits in place"}};
+  for (int i = 0; i < 20; ++i) headers.add(*headers.get("name"), (*headers.begin()).name);
+  EXPECT_EQ(headers.size(), 21u);
+  EXPECT_EQ(headers.get("a value that is longer than what fits in place"), "Name");
+  headers.set("name", *headers.get("NAME"));
+  EXPECT_EQ(headers.get("Name"), "a value that is longer than what fits in place");
+  EXPECT_EQ(headers.size(), 21u);
+  const Headers copy = headers;
+  headers = {};
+  EXPECT_EQ(copy.get("name"), "a value that is longer than what fits in place");
+  EXPECT_EQ(headers.size(), 0u);
 }
 
 TEST(ParseForm, DecodesNamesAndValues) {
