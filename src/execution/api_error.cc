@@ -11,6 +11,11 @@ http::Response api_error(int status, std::string_view type, std::string_view mes
   return http::Response::json(status, json::serialize(json::Value(std::move(body))));
 }
 
-http::Response api_accepted() { return http::Response::json(202, "{\"status\":\"OK\"}\n"); }
+http::Response api_accepted() {
+  http::Response response = http::Response::json(202, "{\"status\":\"OK\"}\n");
+  // A runtime that has asked for the next event already has nothing to do before it comes.
+  response.may_wait = true;
+  return response;
+}
 
 }  // namespace lambdad::execution

@@ -41,6 +41,11 @@ constexpr Duration kExitPatience = 200ms;
 /// How long a freeze waits for telemetry on its way to extensions.
 constexpr Duration kFlushBeforeFreeze = 100ms;
 
+// Reading the peak is a system call that makes the kernel print a number: more than a short invocation costs otherwise.
+// What can be touched within a millisecond does not change the megabytes that are shown, and is shown a little later.
+constexpr Duration kLongForMemory = 1ms;
+constexpr Duration kMemoryPeakAge = 100ms;
+
 std::int64_t billed_ms(Duration d) { return static_cast<std::int64_t>(std::ceil(to_seconds(d) * 1000)); }
 
 }  // namespace
@@ -391,7 +396,6 @@ Async<ports::InvocationOutcome> SandboxEnvironment::invoke(ports::InvocationRequ
   running.init_duration = std::exchange(init_duration_, std::nullopt);
   running.init_begin = init_begin_;
   set_deadline(running.begin + function_->timeout);
-  programs_->drain();  // what background threads printed since the last invocation belongs before START
   if (request.want_log_tail) log_->begin_tail();
   platform_->start(request.request_id, request.trace_header);
 
@@ -526,7 +530,7 @@ void SandboxEnvironment::report(const Running& running) {
   line.trace_header = running.trace_header;
   line.duration = took;
   line.billed_ms = billed_ms(took + running.init_duration.value_or(Duration::zero()));
-  line.memory_peak_bytes = sandbox_->memory_peak_bytes();
+  line.memory_peak_bytes = memory_peak(took);
   line.init_duration = running.init_duration;
   line.platform_failed = running.platform_failed;
   if (telemetry_->wants(TelemetryStream::kPlatform) || function_->log_settings.format == ports::LogFormat::kJson) {
@@ -540,6 +544,15 @@ void SandboxEnvironment::report(const Running& running) {
   }
   platform_->report(line);
   if (deps_.traces && running.trace_header.find("Sampled=1") != std::string::npos) trace(running);
+}
+
+std::uint64_t SandboxEnvironment::memory_peak(Duration took) {
+  const MonoTime now = deps_.system.host_clock.mono();
+  if (took >= kLongForMemory || memory_peak_bytes_ == 0 || now - memory_read_ >= kMemoryPeakAge) {
+    memory_peak_bytes_ = sandbox_->memory_peak_bytes();
+    memory_read_ = now;
+  }
+  return memory_peak_bytes_;
 }
 
 void SandboxEnvironment::trace(const Running& running) const {

@@ -128,6 +128,7 @@ class SandboxEnvironment final : public Environment {
   /// Waits for the extensions' part of an invocation.
   Async<void> wait_for_extensions(Running& running);
   void report(const Running& running);
+  std::uint64_t memory_peak(Duration took);
   void trace(const Running& running) const;
   Async<void> conclude(Running running);
   Async<void> reset(ShutdownReason reason);
@@ -171,6 +172,8 @@ class SandboxEnvironment final : public Environment {
   bool busy_ = false;                 ///< initialising, invoking, concluding or being reset
   bool concluding_ = false;           ///< the invoker has its answer, and busy_ is still true
   bool freezing_ = false;
+  std::uint64_t memory_peak_bytes_ = 0;
+  MonoTime memory_read_{};
   MonoTime init_begin_{};
   std::optional<Duration> init_duration_;  ///< of the last successful Init, until it was reported
 };

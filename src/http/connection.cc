@@ -184,6 +184,8 @@ Async<void> Connection::run() {
         co_return;
       }
     }
+    // What has come of the next request is not all of it.
+    if (held_ && !co_await send_held()) co_return;
     const bool in_body = parser.state() == RequestParser::State::kBody;
     if (in_body && parser.expects_continue() && !continued) {
       continued = true;
@@ -319,7 +321,7 @@ Async<void> Connection::respond(RequestParser* parser) {
   context.close = !keep_;
   context.date = set_.date_line();
 
-  output_.clear();
+  if (!std::exchange(held_, false)) output_.clear();
   append_response_head(response, context, output_);
   bool sent;
   if (streams) {
@@ -332,6 +334,11 @@ Async<void> Connection::respond(RequestParser* parser) {
       } else {
         pieces[1] = response.body;
       }
+    }
+    // The peer has sent its next request without having read this.
+    if (response.may_wait && keep_ && !report && pieces[1].empty() && !input_.empty()) {
+      held_ = true;
+      co_return;
     }
     pieces[0] = output_;
     const Sent at_once = send_now(pieces);
@@ -394,7 +401,7 @@ Async<void> Connection::refuse(Refusal why) {
   ResponseContext context;
   context.close = true;
   context.date = set_.date_line();
-  output_.clear();
+  if (!std::exchange(held_, false)) output_.clear();
   append_response_head(response, context, output_);
   output_.append(response.body);
   Pieces pieces{output_};
@@ -447,6 +454,14 @@ Connection::Sent Connection::send_now(Pieces& pieces) {
       left -= from_this;
     }
   }
+}
+
+Async<bool> Connection::send_held() {
+  held_ = false;
+  Pieces pieces{output_};
+  const Sent sent = send_now(pieces);
+  if (sent == Sent::kSome) co_return co_await send_rest(pieces);
+  co_return sent == Sent::kAll;
 }
 
 Async<bool> Connection::send_rest(Pieces pieces) {

@@ -97,6 +97,8 @@ class Connection {
 
   /// Writes what the socket takes at once; drops what was written from the front of `pieces`.
   Sent send_now(Pieces& pieces);
+  /// Writes a response that was held back; false when the connection is over.
+  Async<bool> send_held();
   /// Writes the rest. False when the peer is gone or too slow.
   Async<bool> send_rest(Pieces pieces);
   bool peer_is_gone();
@@ -119,6 +121,7 @@ class Connection {
   bool keep_ = true;
   InputBuffer input_;
   std::string output_;
+  bool held_ = false;  ///< output_ is a response that waits for the next one
 };
 
 }  // namespace lambdad::http

@@ -150,6 +150,11 @@ class ServerTest : public testing::Test {
       waiting_ = true;
       while (!may_go_) co_await released_.wait();
     }
+    if (request.path() == "/may-wait") {
+      Response response = Response::text(202, "held");
+      response.may_wait = true;
+      co_return response;
+    }
     if (request.path() == "/throw") throw std::runtime_error("a bug");
     Response response = Response::text(200, request.body);
     if (request.path() == "/stream") {
@@ -464,6 +469,33 @@ TEST_F(ServerTest, ServesPipelinedRequestsInOrderHoweverTheyAreCut) {
     }
     EXPECT_EQ(count_of(answers, "HTTP/1.1 200 OK\r\n"), 51u);
   }
+}
+
+TEST_F(ServerTest, AResponseThatMayWaitLeavesWithTheNextOne) {
+  start();
+  Wire wire(port_);
+  wire.send(post("/may-wait", "") + get("/wait"));
+  eventually([this] { return waiting_.load(); });
+  char byte;
+  EXPECT_EQ(::recv(wire.fd(), &byte, 1, MSG_DONTWAIT), -1);
+  release();
+  const std::string both = wire.read_some();
+  EXPECT_THAT(both, StartsWith("HTTP/1.1 202 "));
+  EXPECT_EQ(count_of(both, "HTTP/1.1 "), 2u);
+}
+
+TEST_F(ServerTest, AResponseThatMayWaitDoesNotWaitForWhatHasNotCome) {
+  start();
+  Wire wire(port_);
+  wire.send(post("/may-wait", ""));
+  EXPECT_THAT(wire.read_until("held"), StartsWith("HTTP/1.1 202 "));
+  wire.send(post("/may-wait", "") + "GET /echo HT");
+  EXPECT_THAT(wire.read_until("held"), StartsWith("HTTP/1.1 202 "));
+  wire.send("TP/1.1\r\nHost: h\r\n\r\n" + post("/may-wait", "") + "no request\r\n\r\n");
+  EXPECT_THAT(wire.read_until("\r\n\r\n"), StartsWith("HTTP/1.1 200 "));
+  const std::string rest = wire.read_all();
+  EXPECT_THAT(rest, StartsWith("HTTP/1.1 202 "));
+  EXPECT_THAT(rest, HasSubstr("HTTP/1.1 400 "));
 }
 
 TEST_F(ServerTest, ABufferedResponseIsOnePiece) {
