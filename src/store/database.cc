@@ -1,5 +1,8 @@
 #include "store/database.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -284,6 +287,10 @@ struct Database::Impl {
   }
 
   void write_loop() {
+    if (options.gives_way) {
+      constexpr int kNiceness = 10;
+      ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNiceness);  // on Linux of a thread; a wish
+    }
     Pieces waiting;
     while (writes.take(waiting, healthy.load() ? std::nullopt : std::optional(options.probe_interval))) {
       Pieces batch = slice(waiting, options.batch_max);

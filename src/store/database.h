@@ -121,6 +121,8 @@ class Database {
     /// While commits fail and nobody writes: how long until the writer tries one of its own, which makes healthy() true
     /// again once there is space.
     Duration probe_interval = std::chrono::seconds(1);
+    /// The writer gives way to whatever else wants a core: for data that nobody waits for, written in large pieces.
+    bool gives_way = false;
   };
   /// Creates the file when absent (its directory must exist) and applies the migrations above its recorded version, in
   /// one transaction. kCorrupt when the file was written by a newer lambdad or is no database of ours;

@@ -212,7 +212,8 @@ GroupRow group_row(const Row& row) {
 
 Result<std::unique_ptr<Store>> Store::open(Loop& loop, std::string path, Options options) {
   LD_CHECK(options.group_bytes_max > 0);
-  LD_TRY(auto database, store::Database::open(loop, std::move(path), kMigrations, {.durability = options.durability}));
+  LD_TRY(auto database, store::Database::open(loop, std::move(path), kMigrations,
+                                              {.durability = options.durability, .gives_way = true}));
   return std::unique_ptr<Store>(new Store(std::move(database), options));
 }
 
