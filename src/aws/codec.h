@@ -102,7 +102,7 @@ template <class T>
 json::Value write(T&& value, Text text) {
   using Shape = std::remove_cvref_t<T>;
   if constexpr (kIsScalar<Shape>) {
-    return write_scalar(std::move(value), text);
+    return write_scalar(std::forward<T>(value), text);
   } else if constexpr (IsVector<Shape>::value) {
     json::Array array;
     array.reserve(value.size());
@@ -116,7 +116,7 @@ json::Value write(T&& value, Text text) {
     for (auto& [key, element] : value) object.append(key, write(std::move(element), text));
     return json::Value(std::move(object));
   } else {
-    return encode(std::move(value));
+    return encode(std::forward<T>(value));
   }
 }
 

@@ -24,7 +24,7 @@ std::string base_url_of(const http::Request& request) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
            c == '_' || c == ':' || c == '[' || c == ']';
   });
-  return fmt::format("http://{}", plain ? host : kFallbackHost);
+  return std::string("http://").append(plain ? host : kFallbackHost);
 }
 
 const MemberModel* blob_payload_of(const ShapeModel* shape) {

@@ -107,11 +107,11 @@ std::optional<std::string> base64_decode(std::string_view text) {
 }
 
 std::string hex_encode(std::string_view bytes) {
-  std::string out;
-  out.reserve(bytes.size() * 2);
+  std::string out(bytes.size() * 2, '\0');
+  char* to = out.data();
   for (const char c : bytes) {
-    out.push_back(kLowerHex[static_cast<unsigned char>(c) >> 4]);
-    out.push_back(kLowerHex[static_cast<unsigned char>(c) & 0x0F]);
+    *to++ = kLowerHex[static_cast<unsigned char>(c) >> 4];
+    *to++ = kLowerHex[static_cast<unsigned char>(c) & 0x0F];
   }
   return out;
 }

@@ -37,13 +37,25 @@ std::string trace_header(std::string_view from_caller, bool traces, System& syst
     if (field.starts_with("Sampled=") && (value == "0" || value == "1")) sampled = value;
     if (field.starts_with("Lineage=") && is_lineage(value)) lineage = value;
   }
-  std::string out = root.empty()
-                        ? fmt::format("Root=1-{:08x}-{}", to_epoch_seconds(system.clock.wall()), system.random.hex(24))
-                        : fmt::format("Root={}", root);
+  std::string out;
+  out.reserve(96 + lineage.size());
+  out += "Root=";
+  if (root.empty()) {
+    fmt::format_to(std::back_inserter(out), "1-{:08x}-", to_epoch_seconds(system.clock.wall()));
+    out += system.random.hex(24);
+  } else {
+    out += root;
+  }
   if (sampled.empty()) sampled = traces ? "1" : "0";
+  out += ";Parent=";
   const bool own_segment = parent.empty() || (traces && sampled == "1");
-  out += fmt::format(";Parent={};Sampled={}", own_segment ? system.random.hex(16) : std::string(parent), sampled);
-  if (!lineage.empty()) out += fmt::format(";Lineage={}", lineage);
+  if (own_segment) {
+    out += system.random.hex(16);
+  } else {
+    out += parent;
+  }
+  out.append(";Sampled=").append(sampled);
+  if (!lineage.empty()) out.append(";Lineage=").append(lineage);
   return out;
 }
 

@@ -44,11 +44,19 @@ std::string Random::hex(std::size_t digits) {
 }
 
 std::string Random::uuid_v4() {
-  std::string random = bytes(16);
+  std::array<char, 16> random;
+  fill(std::as_writable_bytes(std::span(random)));
   random[6] = static_cast<char>((random[6] & 0x0F) | 0x40);  // version 4
   random[8] = static_cast<char>((random[8] & 0x3F) | 0x80);  // variant of RFC 9562
-  std::string out = hex_encode(random);
-  for (const std::size_t place : {8u, 13u, 18u, 23u}) out.insert(place, 1, '-');
+  const std::string digits = hex_encode({random.data(), random.size()});
+  std::string out;
+  out.reserve(36);
+  std::size_t at = 0;
+  for (const std::size_t length : {8u, 4u, 4u, 4u, 12u}) {
+    if (at > 0) out += '-';
+    out.append(digits, at, length);
+    at += length;
+  }
   return out;
 }
 
