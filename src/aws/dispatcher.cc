@@ -175,7 +175,7 @@ Async<http::Response> Dispatcher::handle(http::Request request) {
         error = std::move(answer.error());
       } else {
         response = encode_answer(route, std::move(*answer), context.request_id);
-        if (context.events) stream_events(*route.operation, std::move(context.events), response);
+        if (context.events) stream_events(*route.operation, route.protocol, std::move(context.events), response);
         if (context.response_status != 0) response.status = context.response_status;
       }
     }

@@ -278,11 +278,11 @@ TEST_F(DispatcherTest, RestJsonUnknownPathsAndMembers) {
   EXPECT_NE(send(request_of("GET", "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=1"))
                 .body.find("GetProvisionedConcurrencyConfig"),
             std::string::npos);
-  const auto member =
-      send(request_of("POST", "/2015-03-31/functions",
-                      R"({"FunctionName":"f","Role":"arn:aws:iam::000000000000:role/r","Code":{"ImageUri":"i"}})"));
+  const auto member = send(request_of(
+      "POST", "/2015-03-31/functions",
+      R"({"FunctionName":"f","Role":"arn:aws:iam::000000000000:role/r","Code":{"SourceKMSKeyArn":"arn:aws:kms:us-east-1:000000000000:key/k"}})"));
   EXPECT_EQ(member.status, 501);
-  EXPECT_NE(member.body.find("Code.ImageUri"), std::string::npos);
+  EXPECT_NE(member.body.find("Code.SourceKMSKeyArn"), std::string::npos);
 }
 
 // --- query

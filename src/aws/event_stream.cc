@@ -1,6 +1,8 @@
 #include "aws/event_stream.h"
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 #include "aws/protocol.h"
 #include "base/hash.h"
@@ -119,12 +121,19 @@ Result<std::optional<Message>> Decoder::next() {
 
 namespace {
 
-Async<Result<std::optional<std::string>>> next_frame(const OperationModel* operation, const EventSource* events) {
-  auto event = co_await (*events)();
-  if (!event) co_return std::unexpected(std::move(event.error()));
-  if (!*event) co_return std::nullopt;
-  co_return encode_event(*operation, std::move(**event));
-}
+struct Frames {
+  Frames(const OperationModel* model, EventSource source) : operation(model), events(std::move(source)) {}
+  static Async<Result<std::optional<std::string>>> next(std::shared_ptr<Frames> self) {
+    if (!self->first.empty()) co_return std::exchange(self->first, {});
+    auto event = co_await self->events();
+    if (!event) co_return std::unexpected(std::move(event.error()));
+    if (!*event) co_return std::nullopt;
+    co_return encode_event(*self->operation, std::move(**event));
+  }
+  const OperationModel* operation;
+  EventSource events;
+  std::string first;  // a frame that goes ahead of the events; empty once it has gone
+};
 
 }  // namespace
 
@@ -133,8 +142,8 @@ std::string encode_event(const OperationModel& operation, Event event) {
   LD_CHECK(model != operation.events.end(), "{} has no event {}", operation.name, event.name);
   const bool bytes = !model->shape->payload_member.empty();
   event_stream::Message message;
-  message.headers = {{":message-type", "event"},
-                     {":event-type", std::string(event.name)},
+  message.headers = {{":message-type", model->exception ? "exception" : "event"},
+                     {model->exception ? ":exception-type" : ":event-type", std::string(event.name)},
                      {":content-type", bytes ? "application/octet-stream" : "application/json"}};
   if (bytes) {
     message.payload = std::move(event.body.payload);
@@ -146,10 +155,18 @@ std::string encode_event(const OperationModel& operation, Event event) {
   return out;
 }
 
-void stream_events(const OperationModel& operation, EventSource events, http::Response& response) {
+void stream_events(const OperationModel& operation, Protocol protocol, EventSource events, http::Response& response) {
   response.headers.set("Content-Type", event_stream::kContentType);
-  auto shared = std::make_shared<EventSource>(std::move(events));
-  response.stream = [operation = &operation, shared] { return next_frame(operation, shared.get()); };
+  auto shared = std::make_shared<Frames>(&operation, std::move(events));
+  if (protocol == Protocol::kJson10 || protocol == Protocol::kJson11) {
+    event_stream::append({.headers = {{":message-type", "event"},
+                                      {":event-type", "initial-response"},
+                                      {":content-type", "application/json"}},
+                          .payload = response.body.empty() ? "{}" : std::move(response.body)},
+                         shared->first);
+  }
+  response.body.clear();
+  response.stream = [shared] { return Frames::next(shared); };
 }
 
 }  // namespace lambdad::aws

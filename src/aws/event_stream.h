@@ -70,7 +70,8 @@ Event make_event(std::string_view name, T value) {
 /// The operation must have an event of this name.
 std::string encode_event(const OperationModel& operation, Event event);
 
-/// Makes `response` send what `events` gives, frame by frame.
-void stream_events(const OperationModel& operation, EventSource events, http::Response& response);
+/// Makes `response` send what `events` gives, frame by frame. In the JSON protocols its own body goes ahead as the
+/// event "initial-response". Source: Smithy, "Event stream specification", initial messages.
+void stream_events(const OperationModel& operation, Protocol protocol, EventSource events, http::Response& response);
 
 }  // namespace lambdad::aws

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "aws/gen/lambda.h"
+#include "aws/gen/logs.h"
 #include "base/encoding.h"
+#include "system/sim.h"
+#include "system/test_seed.h"
 
 namespace lambdad::aws {
 namespace {
@@ -101,6 +104,43 @@ TEST(EventStream, AnEventIsFramedAsItsModelSays) {
   ASSERT_TRUE(complete && *complete);
   EXPECT_EQ((*complete)->header(":content-type"), "application/json");
   EXPECT_EQ((*complete)->payload, R"({"ErrorCode":"Function.Unknown"})");
+}
+
+TEST(EventStream, AnExceptionIsOneOfItsEvents) {
+  Decoder decoder;
+  decoder.push(encode_event(logs::StartLiveTail::model(),
+                            make_event("SessionTimeoutException", logs::SessionTimeoutException{.message = "over"})));
+  auto message = decoder.next();
+  ASSERT_TRUE(message && *message);
+  EXPECT_EQ((*message)->headers, (std::vector<event_stream::Header>{{":message-type", "exception"},
+                                                                    {":exception-type", "SessionTimeoutException"},
+                                                                    {":content-type", "application/json"}}));
+  EXPECT_EQ((*message)->payload, R"({"message":"over"})");
+}
+
+TEST(EventStream, InJsonProtocolsTheAnswerItselfIsTheFirstEvent) {
+  for (const Protocol protocol : {Protocol::kJson11, Protocol::kRestJson}) {
+    SimSystem sim(test_seed());
+    http::Response response = http::Response::json(200, "{}");
+    stream_events(
+        logs::StartLiveTail::model(), protocol, []() -> Async<Result<std::optional<Event>>> { co_return std::nullopt; },
+        response);
+    Decoder decoder;
+    auto piece = sim.run(response.stream());
+    ASSERT_TRUE(piece);
+    if (protocol == Protocol::kRestJson) {
+      EXPECT_FALSE(*piece);
+      continue;
+    }
+    ASSERT_TRUE(*piece);
+    decoder.push(**piece);
+    auto message = decoder.next();
+    ASSERT_TRUE(message && *message);
+    EXPECT_EQ((*message)->header(":event-type"), "initial-response");
+    EXPECT_EQ((*message)->payload, "{}");
+    piece = sim.run(response.stream());
+    EXPECT_TRUE(piece && !*piece);
+  }
 }
 
 }  // namespace

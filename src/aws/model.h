@@ -72,6 +72,7 @@ struct ShapeModel {
 struct EventModel {
   std::string_view name;  ///< ":event-type"
   const ShapeModel* shape = nullptr;
+  bool exception = false;  ///< ":exception-type" instead; it ends the stream
 };
 
 struct OperationModel {

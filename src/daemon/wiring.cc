@@ -15,9 +15,12 @@
 #include "invoke/invoker.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
+#include "package/image_sources.h"
+#include "package/image_store.h"
 #include "package/package_store.h"
 #include "scheduler/concurrency.h"
 #include "scheduler/scheduler.h"
+#include "services/ecr/ecr_service.h"
 #include "services/function_urls/function_url_service.h"
 #include "services/iam/iam_service.h"
 #include "services/lambda/lambda_service.h"
@@ -36,23 +39,30 @@ namespace lambdad::daemon {
 
 namespace {
 
-constexpr unsigned kWorkerThreads = 2;  // unzipping and hashing
+constexpr unsigned kWorkerThreads = 2;  // unpacking and hashing
 
 // Largest request: CreateFunction with a zip of 50 MB in base64. Source: recorded error text of CreateFunction.
 constexpr std::size_t kRequestBytesMax = 70167211;
 // Everything but Lambda's control plane: 6 MiB payloads and what they are wrapped in.
 constexpr std::size_t kOrdinaryRequestBytesMax = 8 * 1024 * 1024;
 
+// Parts of container images go to disk as they come.
+bool is_part_of_image(const http::Request& head) {
+  return ecr::ArchiveUpload::takes(head) || ecr::Distribution::takes_upload(head);
+}
+
 http::ServerLimits front_limits() {
   http::ServerLimits limits;
   limits.body_bytes_max = kOrdinaryRequestBytesMax;
   limits.body_limit = [](const http::Request& head) {
+    if (is_part_of_image(head)) return std::size_t{ecr::kLayerBytesMax};
     const std::string_view path = head.path();
     // One byte more, so that CreateFunction itself refuses with AWS's text.
     if (path.starts_with("/2015-03-31/functions") && !path.ends_with("/invocations")) return kRequestBytesMax + 1;
     if (path.starts_with("/2018-10-31/layers")) return kRequestBytesMax + 1;
     return kOrdinaryRequestBytesMax;
   };
+  limits.stream_body = is_part_of_image;
   return limits;
 }
 
@@ -94,6 +104,8 @@ struct Daemon::Parts {
              .account_of = [this](const std::string& key) { return sts ? sts->account_of(key) : std::nullopt; }}),
         api_caller(system, dispatcher),
         packages(system, log, blobs, options.data + "/packages"),
+        images(system, log, options.data + "/images"),
+        image_sources(system, log, images),
         background(loop) {}
 
   store::Durability durability() const {
@@ -127,6 +139,7 @@ struct Daemon::Parts {
   store::Blobs blobs;
   std::unique_ptr<store::Database> lambda_database;
   std::unique_ptr<store::Database> iam_database;
+  std::unique_ptr<store::Database> ecr_database;
 
   // What runs functions.
   std::unique_ptr<logs::LogsService> logs;
@@ -143,9 +156,12 @@ struct Daemon::Parts {
   aws::Dispatcher dispatcher;
   LocalApiCaller api_caller;
   package::PackageStore packages;
+  package::ImageStore images;
+  package::ImageSources image_sources;
   std::unique_ptr<lambda::LambdaService> lambda;
   std::unique_ptr<sqs::SqsService> sqs;
   std::unique_ptr<iam::IamService> iam;
+  std::unique_ptr<ecr::EcrService> ecr;
   std::unique_ptr<sts::StsService> sts;
   std::unique_ptr<event_sources::MappingService> mappings;
   std::unique_ptr<function_urls::FunctionUrlService> function_urls;
@@ -178,6 +194,7 @@ Result<void> Daemon::connect() {
   Parts& p = *parts_;
   LD_TRY(p.lambda_database, p.open("lambda.db", lambda::LambdaService::migrations()));
   LD_TRY(p.iam_database, p.open("iam.db", iam::IamService::migrations()));
+  LD_TRY(p.ecr_database, p.open("ecr.db", ecr::EcrService::migrations()));
   LD_TRY(p.sqs, sqs::SqsService::open(p.system, p.log, p.metrics,
                                       {.directory = p.options.data, .durability = p.durability()}));
   LD_TRY(p.logs, logs::LogsService::open(p.system, p.log, p.metrics,
@@ -221,6 +238,7 @@ Result<void> Daemon::connect() {
   p.invoker->set_enqueue([&p](ports::InvocationRequest request) { return p.async_plane->accept(std::move(request)); });
   p.lambda->set_invoker(*p.invoker);
   p.lambda->set_stream_invoker(*p.invoker);
+  p.lambda->set_images(p.image_sources);
   p.lambda->catalog().on_change([&p](const ports::FunctionRef& function) {
     p.scheduler->retire_others(function, p.lambda->catalog().snapshots(function));
   });
@@ -228,11 +246,15 @@ Result<void> Daemon::connect() {
   // The AWS APIs.
   p.iam = std::make_unique<iam::IamService>(p.system, p.log, *p.iam_database);
   p.sts = std::make_unique<sts::StsService>(p.system, p.log);
+  p.ecr = std::make_unique<ecr::EcrService>(p.system, p.log, *p.ecr_database, p.images,
+                                            ecr::ArchiveUpload::Options{p.options.account, p.options.region});
+  p.image_sources.set_embedded(&p.ecr->registry());
   p.lambda->serve(p.dispatcher);
   p.sqs->register_operations(p.dispatcher);
   p.logs->register_operations(p.dispatcher);
   p.iam->serve(p.dispatcher);
   p.sts->serve(p.dispatcher);
+  p.ecr->serve(p.dispatcher);
 
   // Event source mappings.
   p.mappings = std::make_unique<event_sources::MappingService>(
@@ -257,7 +279,7 @@ Result<void> Daemon::connect() {
       p.system, p.clock, p.dispatcher, p.metrics,
       frontdoor::FrontDoor::Options{
           .version = kVersion,
-          .services = {"iam", "lambda", "logs", "sqs", "sts"},
+          .services = {"ecr", "iam", "lambda", "logs", "sqs", "sts"},
           .allowed_hosts = p.options.allowed_hosts,
           .clock_moved =
               [&p](Duration offset) {
@@ -269,12 +291,16 @@ Result<void> Daemon::connect() {
               },
           .code_download = [&p](http::Request request) { return p.lambda->code_download(std::move(request)); },
           .is_function_url = function_urls::FunctionUrlService::is_url_host,
-          .function_url = [&p](http::Request request) { return p.function_urls->handle(std::move(request)); }});
+          .function_url = [&p](http::Request request) { return p.function_urls->handle(std::move(request)); },
+          .image_upload = [&p](http::Request request) { return p.ecr->archive_upload().handle(std::move(request)); },
+          .is_for_registry = ecr::Distribution::is_for_registry,
+          .registry = [&p](http::Request request) { return p.ecr->distribution().handle(std::move(request)); }});
   auto commits = [](const store::Database& database) {
     return [&database] { return database.healthy() ? std::string() : std::string("the store cannot commit"); };
   };
   p.front_door->add_health_check("lambda", commits(*p.lambda_database));
   p.front_door->add_health_check("iam", commits(*p.iam_database));
+  p.front_door->add_health_check("ecr", commits(*p.ecr_database));
   p.front_door->add_health_check(
       "sqs", [&p] { return p.sqs->healthy() ? std::string() : std::string("the store cannot commit"); });
   p.front_door->add_health_check(
@@ -295,10 +321,14 @@ Async<Result<void>> Daemon::start() {
   Parts& p = *parts_;
   if (p.options.require_isolation) LD_CO_TRY_VOID(co_await p.look_at_isolation());
   LD_CO_TRY_VOID(co_await p.iam->start());
+  LD_CO_TRY_VOID(co_await p.images.start());
+  LD_CO_TRY_VOID(co_await p.ecr->start());
   LD_CO_TRY_VOID(co_await p.lambda->start());
   LD_CO_TRY_VOID(co_await p.function_urls->start());
+  p.images.collect_later();
   // Functions may call back as soon as they run: listen before unfinished events are taken up.
   LD_CO_TRY_VOID(p.server->listen(p.options.listen));
+  p.ecr->registry().set_port(p.server->port());
   p.api_caller.set_base_url("http://" + p.server->address());
   p.lambda->set_provisioner(*p.scheduler);
   LD_CO_TRY_VOID(p.async_plane->start());
@@ -327,9 +357,23 @@ Async<void> Daemon::Parts::warn_of_missing_isolation() {
 }
 
 Async<Result<execution::CodeDirectory>> Daemon::Parts::code_directory(ports::FunctionVersionPtr function) {
+  if (function->image) {
+    auto image = co_await images.unpacked(package::digest_from_hex(function->code_sha256));
+    if (!image) co_return std::unexpected(image.error());
+    co_return execution::CodeDirectory{
+        .path = image->directory,
+        .opt_path = {},
+        .image = execution::ImageProcess{.entry_point = std::move(image->config.entrypoint),
+                                         .command = std::move(image->config.command),
+                                         .environment = std::move(image->config.environment),
+                                         .working_directory = std::move(image->config.working_directory),
+                                         .extensions = std::move(image->extensions)},
+        .hold = std::move(image->image)};
+  }
   auto unpacked = co_await packages.unpacked(function->code_sha256);
   if (!unpacked) co_return std::unexpected(unpacked.error());
-  execution::CodeDirectory code{.path = unpacked->directory, .opt_path = {}, .hold = unpacked->package};
+  execution::CodeDirectory code{
+      .path = unpacked->directory, .opt_path = {}, .image = std::nullopt, .hold = unpacked->package};
   if (function->layers.empty()) co_return code;
   auto merged = co_await packages.merged(function->layers);
   if (!merged) co_return std::unexpected(merged.error());
@@ -352,6 +396,7 @@ Async<void> Daemon::Parts::prepare_runtimes() {
 Async<void> Daemon::stop(Duration grace) {
   Parts& p = *parts_;
   // Of a daemon that could not be made, the later parts are absent.
+  if (p.logs) p.logs->close_sessions();
   if (p.server) co_await p.server->stop(grace);
   co_await p.background.stop();
   if (p.mappings) co_await p.mappings->stop();
@@ -362,11 +407,14 @@ Async<void> Daemon::stop(Duration grace) {
   if (p.otlp) co_await p.otlp->stop();
   if (p.lambda) co_await p.lambda->stop();
   co_await p.packages.stop();
+  co_await p.image_sources.stop();
+  co_await p.images.stop();
   if (p.sqs) co_await p.sqs->stop();
   co_await p.sandboxes.stop();
   // After the sandboxes: until here functions may print.
   if (p.logs) co_await p.logs->stop();
   if (p.iam_database) p.iam_database->close();
+  if (p.ecr_database) p.ecr_database->close();
   if (p.lambda_database) p.lambda_database->close();
 }
 

@@ -39,7 +39,11 @@ Fault runtime_exit_fault(const sandbox::ProcessExit& exit) {
                 : fmt::format("Runtime exited with error: {}", describe(exit))};
 }
 
-Fault runtime_start_fault(std::string_view family, const Error& why) {
+Fault runtime_start_fault(std::string_view family, std::string_view program, const Error& why) {
+  if (family == kImageFamily) {
+    if (why.detail.starts_with("working directory")) return {"Runtime.InvalidWorkingDir", why.detail};
+    return {"Runtime.InvalidEntrypoint", fmt::format("fork/exec {}: {}", program, describe(why.code))};
+  }
   if (family == "provided") {
     return {"Runtime.InvalidEntrypoint", "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"};
   }

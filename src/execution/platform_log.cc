@@ -137,16 +137,17 @@ void PlatformLog::init_start(InitPhase phase) {
   say(
       "platform.initStart", LogLevel::kInfo,
       [&] {
+        if (facts_.runtime_version.empty()) return std::string();
         return fmt::format("INIT_START Runtime Version: {}\tRuntime Version ARN: {}", facts_.runtime_version,
                            facts_.runtime_version_arn);
       },
       [&] {
-        return Record()
-            .text("initializationType", facts_.initialization_type)
-            .text("phase", name_of(phase))
-            .text("runtimeVersion", facts_.runtime_version)
-            .text("runtimeVersionArn", facts_.runtime_version_arn)
-            .text("functionName", function_->name)
+        Record record;
+        record.text("initializationType", facts_.initialization_type).text("phase", name_of(phase));
+        if (!facts_.runtime_version.empty()) {
+          record.text("runtimeVersion", facts_.runtime_version).text("runtimeVersionArn", facts_.runtime_version_arn);
+        }
+        return record.text("functionName", function_->name)
             .text("functionVersion", function_->version)
             .text("instanceId", facts_.instance_id)
             .number("instanceMaxMemory", static_cast<std::int64_t>(function_->memory_mb) * 1024 * 1024)

@@ -27,7 +27,7 @@ std::string_view name_of(RunStatus status);
 class PlatformLog {
  public:
   struct Facts {
-    std::string runtime_version;  ///< "python:3.11.2"
+    std::string runtime_version;  ///< "python:3.11.2"; empty for an image: no INIT_START line then
     std::string runtime_version_arn;
     std::string initialization_type;  ///< "on-demand", "provisioned-concurrency"
     std::string instance_id;

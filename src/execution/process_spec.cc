@@ -5,7 +5,6 @@
 #include "execution/log_frames.h"
 
 namespace lambdad::execution {
-
 namespace {
 
 using Variables = std::map<std::string, std::string>;
@@ -30,6 +29,23 @@ void set_platform_variables(Variables& variables, const ports::FunctionVersion& 
     variables["AWS_LAMBDA_LOG_FORMAT"] = "JSON";
     variables["AWS_LAMBDA_LOG_LEVEL"] = name_of(function.log_settings.application_level);
   }
+}
+
+/// What no function may change, whatever it is packed in.
+void set_reserved(Variables& variables, const ports::FunctionVersion& function, const EnvironmentFacts& facts) {
+  variables["AWS_XRAY_CONTEXT_MISSING"] = "LOG_ERROR";
+  set_credentials(variables, facts);
+  variables["AWS_LAMBDA_LOG_GROUP_NAME"] = function.log_group;
+  variables["AWS_LAMBDA_LOG_STREAM_NAME"] = facts.log_stream;
+  variables["LAMBDA_TASK_ROOT"] = "/var/task";
+  variables["LAMBDA_RUNTIME_DIR"] = "/var/runtime";
+  set_platform_variables(variables, function, facts);
+}
+
+Variables image_variables(const ImageProcess& image) {
+  Variables variables{{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}};
+  for (const auto& [name, value] : image.environment) variables[name] = value;
+  return variables;
 }
 
 // Where gems and libraries of the package, of layers and of an operator are found. A package built for the runtime's
@@ -101,15 +117,9 @@ Result<sandbox::ProcessSpec> make_process_spec(const ports::FunctionVersion& fun
 
   for (const auto& [name, value] : function.environment) set(name, value);
 
-  set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
-  set_credentials(variables, facts);
+  set_reserved(variables, function, facts);
   set("_HANDLER", function.handler);
   if (family != "provided") set("AWS_EXECUTION_ENV", "AWS_Lambda_" + function.runtime);
-  set("AWS_LAMBDA_LOG_GROUP_NAME", function.log_group);
-  set("AWS_LAMBDA_LOG_STREAM_NAME", facts.log_stream);
-  set("LAMBDA_TASK_ROOT", "/var/task");
-  set("LAMBDA_RUNTIME_DIR", "/var/runtime");
-  set_platform_variables(variables, function, facts);
 
   sandbox::ProcessSpec spec;
   if (family == "python") {
@@ -140,13 +150,38 @@ Result<sandbox::ProcessSpec> make_process_spec(const ports::FunctionVersion& fun
   return spec;
 }
 
+Result<sandbox::ProcessSpec> make_image_process_spec(const ports::FunctionVersion& function, const ImageProcess& image,
+                                                     const EnvironmentFacts& facts) {
+  LD_CHECK(function.image.has_value(), "{} is no image", function.name);
+  Variables variables = image_variables(image);
+  if (!facts.aws_endpoint.empty()) variables["AWS_ENDPOINT_URL"] = facts.aws_endpoint;
+  for (const auto& [name, value] : function.environment) variables[name] = value;
+  set_reserved(variables, function, facts);
+
+  // Each takes the place of its own only; with docker a new entry point would drop the image's command too.
+  const auto& overrides = *function.image;
+  sandbox::ProcessSpec spec;
+  spec.argv = overrides.entry_point.value_or(image.entry_point);
+  const std::vector<std::string>& command = overrides.command ? *overrides.command : image.command;
+  spec.argv.insert(spec.argv.end(), command.begin(), command.end());
+  if (spec.argv.empty()) return fail(Errc::kInvalid, "the image has neither an entry point nor a command");
+  spec.environment.assign(variables.begin(), variables.end());
+  spec.working_directory = overrides.working_directory.value_or(image.working_directory);
+  if (spec.working_directory.empty()) spec.working_directory = "/";
+  return spec;
+}
+
 sandbox::ProcessSpec make_extension_spec(const ports::FunctionVersion& function, const EnvironmentFacts& facts,
-                                         std::string_view name) {
+                                         std::string_view name, const ImageProcess* image) {
   Variables variables;
-  variables["PATH"] = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin";
-  variables["LD_LIBRARY_PATH"] =
-      "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
-  variables["LANG"] = "en_US.UTF-8";
+  if (image != nullptr) {
+    variables = image_variables(*image);
+  } else {
+    variables["PATH"] = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin";
+    variables["LD_LIBRARY_PATH"] =
+        "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
+    variables["LANG"] = "en_US.UTF-8";
+  }
   if (!facts.aws_endpoint.empty()) variables["AWS_ENDPOINT_URL"] = facts.aws_endpoint;
   for (const auto& [key, value] : function.environment) variables[key] = value;
   set_credentials(variables, facts);

@@ -3,6 +3,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "execution/runtimes.h"
 #include "ports/functions.h"
@@ -22,6 +24,22 @@ struct EnvironmentFacts {
   std::string bootstrap = "/var/task/bootstrap";  ///< of provided.*; a layer may bring it
 };
 
+/// How the image of a function with PackageType Image wants to be run.
+struct ImageProcess {
+  std::vector<std::string> entry_point;
+  std::vector<std::string> command;
+  std::vector<std::pair<std::string, std::string>> environment;
+  std::string working_directory;        ///< empty: /
+  std::vector<std::string> extensions;  ///< external ones: names of the programs in its /opt/extensions
+};
+
+/// The same of an image: entry point and command as one command line, each the function's or else the image's; the
+/// image's variables take the place of the runtime's defaults. There is no _HANDLER: an image names its handler in its
+/// command. The image's user is not followed, as on AWS. kInvalid when there is no command line at all.
+/// Source: Lambda Developer Guide, "Create a Lambda function using a container image", container image settings.
+Result<sandbox::ProcessSpec> make_image_process_spec(const ports::FunctionVersion& function, const ImageProcess& image,
+                                                     const EnvironmentFacts& facts);
+
 /// Program, arguments and environment variables of a function's runtime.
 ///
 /// Variables are merged as AWS does, later wins: the runtime's defaults, the customer's, AWS_XRAY_*, credentials,
@@ -33,9 +51,10 @@ Result<sandbox::ProcessSpec> make_process_spec(const ports::FunctionVersion& fun
 
 /// Program and environment variables of an external extension: the customer's variables, credentials and the
 /// platform's, without those of the runtime and without every other one that begins with '_'. Source: Lambda Developer
-/// Guide, "Lambda Extensions API"; AWS's Runtime Interface Emulator.
+/// Guide, "Lambda Extensions API"; AWS's Runtime Interface Emulator. `image`: null unless the function is one; its
+/// variables then take the place of the runtime's defaults.
 sandbox::ProcessSpec make_extension_spec(const ports::FunctionVersion& function, const EnvironmentFacts& facts,
-                                         std::string_view name);
+                                         std::string_view name, const ImageProcess* image = nullptr);
 
 /// What the sandbox of this function must show: the code at /var/task, the bootstrap at /var/runtime, the interpreter.
 std::vector<sandbox::ReadOnlyMount> make_mounts(const ports::FunctionVersion& function, const Interpreter& interpreter,

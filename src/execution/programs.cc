@@ -64,10 +64,11 @@ Async<bool> Programs::start_extension(std::string name, sandbox::ProcessSpec spe
 
 Async<bool> Programs::start_runtime(std::string_view family, sandbox::ProcessSpec spec) {
   const std::string of_family(family);
+  const std::string program = spec.argv.at(0);
   auto started = co_await deps_.sandbox.start(std::move(spec));
   if (!started) {
     deps_.log.debug("runtime_start_failed", {{"reason", started.error().detail}});
-    set_fault(runtime_start_fault(of_family, started.error()));
+    set_fault(runtime_start_fault(of_family, program, started.error()));
     co_return false;
   }
   runtime_ = std::move(*started);

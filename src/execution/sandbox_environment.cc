@@ -72,7 +72,10 @@ void SandboxEnvironment::tell_if_available() {
 
 Async<Result<std::shared_ptr<SandboxEnvironment>>> SandboxEnvironment::create(EnvironmentDeps deps,
                                                                               ports::FunctionVersionPtr function) {
-  LD_CO_TRY(auto interpreter, deps.runtimes.find(function->runtime));
+  Interpreter interpreter;
+  if (!function->image) {
+    LD_CO_TRY(interpreter, deps.runtimes.find(function->runtime));
+  }
   auto code = co_await deps.code_directory(function);
   if (!code) co_return fail_with(code.error(), "unpacking the package");
 
@@ -83,9 +86,15 @@ Async<Result<std::shared_ptr<SandboxEnvironment>>> SandboxEnvironment::create(En
 
   sandbox::SandboxSpec spec;
   spec.name = "env-" + id;
-  spec.mounts = make_mounts(*function, interpreter, environment->code_.path, deps.runtimes.directory());
-  if (!environment->code_.opt_path.empty()) spec.mounts.push_back({environment->code_.opt_path, "/opt"});
-  spec.links = make_links(*function);
+  if (function->image) {
+    spec.root = environment->code_.path;
+    environment->external_extensions_ = environment->code_.image.value_or(ImageProcess{}).extensions;
+  } else {
+    spec.mounts = make_mounts(*function, interpreter, environment->code_.path, deps.runtimes.directory());
+    if (!environment->code_.opt_path.empty()) spec.mounts.push_back({environment->code_.opt_path, "/opt"});
+    spec.links = make_links(*function);
+    environment->external_extensions_ = find_external_extensions(spec.mounts);
+  }
   spec.memory_bytes = static_cast<std::uint64_t>(function->memory_mb) * 1024 * 1024;
   spec.tmp_bytes = static_cast<std::uint64_t>(function->ephemeral_storage_mb) * 1024 * 1024;
   spec.endpoint_port = deps.endpoint_port();
@@ -102,7 +111,7 @@ Async<Result<std::shared_ptr<SandboxEnvironment>>> SandboxEnvironment::create(En
   }
   if (!sandbox) co_return fail_with(sandbox.error(), "making a sandbox");
   environment->sandbox_ = std::move(*sandbox);
-  environment->connect_parts(spec.mounts);
+  environment->connect_parts();
 
   SandboxEnvironment* self = environment.get();
   environment->runtime_server_ =
@@ -125,9 +134,8 @@ Async<Result<std::shared_ptr<SandboxEnvironment>>> SandboxEnvironment::create(En
   co_return environment;
 }
 
-void SandboxEnvironment::connect_parts(std::vector<sandbox::ReadOnlyMount> mounts) {
+void SandboxEnvironment::connect_parts() {
   System& system = deps_.system;
-  external_extensions_ = find_external_extensions(mounts);
   log_ = std::make_unique<FunctionLog>(
       system.loop, system.clock, deps_.logs, function_,
       fmt::format("{}/[{}]{}", format_date_slashes(system.clock.wall()), function_->version, id_));
@@ -139,7 +147,8 @@ void SandboxEnvironment::connect_parts(std::vector<sandbox::ReadOnlyMount> mount
           .runtime_version = interpreter_.version.empty()
                                  ? function_->runtime
                                  : fmt::format("{}:{}", runtime_family(function_->runtime), interpreter_.version),
-          .runtime_version_arn = fmt::format("arn:aws:lambda:{}::runtime:lambdad", function_->region),
+          .runtime_version_arn =
+              function_->image ? std::string() : fmt::format("arn:aws:lambda:{}::runtime:lambdad", function_->region),
           .initialization_type = function_->initialization_type,
           .instance_id = id_,
       });
@@ -293,19 +302,23 @@ Async<void> SandboxEnvironment::start_programs(MonoTime limit) {
     co_return;
   }
   const EnvironmentFacts given = facts();
+  const ImageProcess* image = code_.image ? &*code_.image : nullptr;
   for (const std::string& name : external_extensions_) {
-    if (!co_await programs_->start_extension(name, make_extension_spec(*function_, given, name))) co_return;
+    if (!co_await programs_->start_extension(name, make_extension_spec(*function_, given, name, image))) co_return;
   }
   while (!extensions_.all_registered()) {
     if (programs_->fault() || deps_.system.host_clock.mono() >= limit) co_return;
     co_await api_.changed().wait();
   }
-  auto spec = make_process_spec(*function_, interpreter_, given);
+  auto spec = function_->image ? make_image_process_spec(*function_, image != nullptr ? *image : ImageProcess{}, given)
+                               : make_process_spec(*function_, interpreter_, given);
   if (!spec) {
-    programs_->set_fault({"Runtime.InvalidRuntime", spec.error().detail});
+    programs_->set_fault(
+        {function_->image ? "Runtime.InvalidEntrypoint" : "Runtime.InvalidRuntime", spec.error().detail});
     co_return;
   }
-  co_await programs_->start_runtime(runtime_family(function_->runtime), std::move(*spec));
+  co_await programs_->start_runtime(function_->image ? kImageFamily : runtime_family(function_->runtime),
+                                    std::move(*spec));
 }
 
 Async<SandboxEnvironment::InitResult> SandboxEnvironment::run_init(InitPhase phase, MonoTime limit,

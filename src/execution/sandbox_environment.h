@@ -33,8 +33,9 @@ inline constexpr Duration kProvisionedInitLimit = 130s;
 
 /// Directories with a function's code and layers, there for as long as `hold` is.
 struct CodeDirectory {
-  std::string path;
-  std::string opt_path;  ///< shown at /opt; empty: no layers
+  std::string path;                   ///< of an image: the whole root
+  std::string opt_path;               ///< shown at /opt; empty: no layers
+  std::optional<ImageProcess> image;  ///< for PackageType Image
   std::shared_ptr<const void> hold;
 };
 
@@ -116,7 +117,7 @@ class SandboxEnvironment final : public Environment {
     bool platform_failed = false;  ///< not the handler
   };
 
-  void connect_parts(std::vector<sandbox::ReadOnlyMount> mounts);
+  void connect_parts();
   EnvironmentFacts facts() const;
   void follow_printed_lines();
   /// Starts the programs and waits until all are ready. What was started stays for Programs::end after a failure.

@@ -78,6 +78,7 @@ Async<http::Response> FrontDoor::handle(http::Request request) {
   }
   const std::string_view path = request.path();
   const bool own = path.starts_with("/_lambdad/") || path.starts_with("/_localstack/") || path == "/metrics";
+  if (options_.registry && options_.is_for_registry(request)) co_return co_await options_.registry(std::move(request));
   if (!own) co_return co_await dispatcher_.handle(std::move(request));
 
   if (path.starts_with("/_lambdad/code/") && request.method == "GET" && options_.code_download) {
@@ -86,6 +87,7 @@ Async<http::Response> FrontDoor::handle(http::Request request) {
   if (!may_use_own_pages(request)) {
     co_return problem(403, "lambdad's own pages answer only to its own address; see --allow-host");
   }
+  if (path == "/_lambdad/images" && options_.image_upload) co_return co_await options_.image_upload(std::move(request));
   const bool reading = request.method == "GET" || request.method == "HEAD";
   if (path == "/_lambdad/clock") co_return co_await clock(std::move(request));
   if (!reading) co_return wrong_method("GET");

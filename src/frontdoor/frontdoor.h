@@ -22,8 +22,10 @@ namespace lambdad::frontdoor {
 /// | GET /_lambdad/health | 200 {"status":"ok",...} or 503 with what is wrong |
 /// | GET, POST /_lambdad/clock | AWS's time; moves it forward |
 /// | GET /_lambdad/code/... | a function's zip, with the token of GetFunction's Code.Location |
+/// | PUT, POST /_lambdad/images | takes an archive of a container image |
 /// | GET /metrics | Prometheus text |
 /// | GET, HEAD /_localstack/health, /_localstack/info, /_localstack/init | what tools made for LocalStack ask for |
+/// | /v2/... that is not signed as an AWS API's | the container registry |
 /// | anything else | the AWS API |
 ///
 /// The pages of lambdad answer only when Host is an IP address, localhost, or a name the operator allowed, and never to
@@ -45,6 +47,11 @@ class FrontDoor {
     /// Whether a Host field names a function URL, and who answers for it.
     std::function<bool(std::string_view host)> is_function_url;
     std::function<Async<http::Response>(http::Request)> function_url;
+    /// Answers /_lambdad/images; unset: there is no such page.
+    std::function<Async<http::Response>(http::Request)> image_upload;
+    /// Whether a request is for the container registry, and what answers it; unset: none is.
+    std::function<bool(const http::Request&)> is_for_registry;
+    std::function<Async<http::Response>(http::Request)> registry;
   };
   FrontDoor(System& system, AdjustableClock& clock, aws::Dispatcher& dispatcher, Metrics& metrics, Options options);
 

@@ -35,6 +35,14 @@ struct LogSettings {
   LogLevel system_level = LogLevel::kInfo;
 };
 
+/// PackageType Image: what a function says instead of its image. A member that is absent leaves the image's own.
+struct ImageOverrides {
+  std::optional<std::vector<std::string>> entry_point;
+  std::optional<std::vector<std::string>> command;
+  std::optional<std::string> working_directory;
+  bool operator==(const ImageOverrides&) const = default;
+};
+
 /// Immutable snapshot of one version of a function: what the data plane runs. A change of the function makes a new
 /// snapshot; invocations that run keep theirs.
 struct FunctionVersion {
@@ -47,7 +55,8 @@ struct FunctionVersion {
   std::string runtime;      ///< "python3.11", "nodejs20.x", "provided.al2023"
   std::string handler;
   std::string role;
-  std::string code_sha256;  ///< hex of the zip: names the blob and the unpacked package
+  std::string code_sha256;              ///< hex of the zip, or of the image's manifest: names blob and unpacked package
+  std::optional<ImageOverrides> image;  ///< set for PackageType Image; runtime and handler are empty then
   Duration timeout = 3s;
   int memory_mb = 128;
   int ephemeral_storage_mb = 512;

@@ -346,6 +346,24 @@ class Init {
     return result;
   }
 
+  // Where argv[0] may lie, in order.
+  static std::vector<std::string> places_of(const ProcessSpec& spec) {
+    const std::string& program = spec.argv.front();
+    if (program.find('/') != std::string::npos) return {program};
+    std::string_view path;
+    for (const auto& [name, value] : spec.environment) {
+      if (name == "PATH") path = value;
+    }
+    std::vector<std::string> places;
+    while (!path.empty()) {
+      const std::size_t end = std::min(path.find(':'), path.size());
+      const std::string_view directory = path.substr(0, end);
+      places.push_back(fmt::format("{}/{}", directory.empty() ? "." : directory, program));
+      path.remove_prefix(std::min(end + 1, path.size()));
+    }
+    return places;
+  }
+
   // The process id of the program.
   Result<pid_t> start(ProcessSpec spec, int output, int second_output) {
     if (spec.argv.empty()) return fail(Errc::kInvalid, "a program without a name");
@@ -355,6 +373,7 @@ class Init {
       spec.environment.emplace_back("TMPDIR", plan_.tmp_directory);
       spec.working_directory = on_host(spec.working_directory);
     }
+    std::vector<std::string> programs = places_of(spec);
     std::vector<char*> argv;
     for (auto& argument : spec.argv) argv.push_back(argument.data());
     argv.push_back(nullptr);
@@ -369,7 +388,9 @@ class Init {
     UniqueFd report_read(report[0]), report_write(report[1]);
     const pid_t pid = ::fork();
     if (pid < 0) return system_error(errno, "starting a program");
-    if (pid == 0) become(argv, envp, spec.working_directory.c_str(), output, second_output, report_write.get());
+    if (pid == 0) {
+      become(programs, argv, envp, spec.working_directory.c_str(), output, second_output, report_write.get());
+    }
     report_write.reset();
     StartFailure failure{};
     ssize_t size;
@@ -401,8 +422,9 @@ class Init {
   }
 
   // In the forked child: becomes the program or says why not. Only system calls from here on.
-  [[noreturn]] void become(const std::vector<char*>& argv, const std::vector<char*>& envp, const char* directory,
-                           int output, int second_output, int report) {
+  [[noreturn]] void become(const std::vector<std::string>& programs, const std::vector<char*>& argv,
+                           const std::vector<char*>& envp, const char* directory, int output, int second_output,
+                           int report) {
     auto give_up = [report](StartFailure::Step step) {
       const StartFailure failure{step, errno};
       (void)!::write(report, &failure, sizeof failure);
@@ -447,7 +469,14 @@ class Init {
     } else if (::close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) != 0) {
       give_up(StartFailure::kPrivileges);
     }
-    ::execve(argv[0], argv.data(), envp.data());
+    int why = ENOENT;
+    for (const std::string& program : programs) {
+      ::execve(program.c_str(), argv.data(), envp.data());
+      if (errno == ENOENT || errno == ENOTDIR) continue;
+      why = errno;
+      if (why != EACCES) break;  // one that may not be run does not hide one that may
+    }
+    errno = why;
     give_up(StartFailure::kExec);
     ::_exit(127);
   }

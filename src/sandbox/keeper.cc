@@ -310,6 +310,9 @@ class Keeper {
         return fail(Errc::kTooLarge, "{} mounts for one sandbox", spec.mounts.size());
       }
     } else {
+      if (!spec.root.empty()) {
+        return fail(Errc::kDenied, "a root of its own needs the isolation level namespaces");
+      }
       plan.runtime_api_port = plan.endpoint_port = 0;
       LD_TRY(runtime_api, listen_on_loopback(plan.runtime_api_port));
       if (spec.network != NetworkPolicy::kNone) {

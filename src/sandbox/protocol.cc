@@ -26,6 +26,7 @@ void Encoder::text(std::string_view value) {
 
 void Encoder::spec(const SandboxSpec& value) {
   text(value.name);
+  text(value.root);
   u32(static_cast<std::uint32_t>(value.mounts.size()));
   for (const auto& mount : value.mounts) {
     text(mount.source);
@@ -136,6 +137,7 @@ std::string Decoder::text() {
 SandboxSpec Decoder::spec() {
   SandboxSpec value;
   value.name = text();
+  value.root = text();
   const std::uint32_t mounts = count(8);
   for (std::uint32_t i = 0; i < mounts && !failed_; ++i) {
     ReadOnlyMount mount;

@@ -13,6 +13,7 @@ namespace {
 TEST(Protocol, ASpecArrivesAsItWasSent) {
   SandboxSpec spec;
   spec.name = "fn-1";
+  spec.root = "/image";
   spec.mounts = {{"/a", "/var/task"}, {"/b", "/opt"}};
   spec.links = {{"/node_modules", "/var/runtime/node_modules"}};
   spec.memory_bytes = 5'000'000'000;
@@ -30,6 +31,7 @@ TEST(Protocol, ASpecArrivesAsItWasSent) {
   EXPECT_EQ(decoder.header().sandbox, 1234567890123u);
   EXPECT_EQ(decoder.header().run, 7u);
   EXPECT_EQ(got.name, spec.name);
+  EXPECT_EQ(got.root, spec.root);
   ASSERT_EQ(got.mounts.size(), 2u);
   EXPECT_EQ(got.mounts[1].source, "/b");
   EXPECT_EQ(got.mounts[1].target, "/opt");

@@ -320,7 +320,13 @@ Result<RootPlan> RootTemplate::plan(const SandboxSpec& spec) {
     plan.mounts.push_back({std::move(tree), target, S_ISDIR(status.st_mode)});
     return {};
   };
+  const bool own_root = !spec.root.empty();
+  if (own_root) {
+    if (!spec.root.starts_with("/")) return fail(Errc::kInvalid, "root at {}", spec.root);
+    LD_TRY_VOID(add(spec.root, "/", kProtected));
+  }
   for (const char* name : {"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"}) {
+    if (own_root) break;
     const std::string path = std::string("/") + name;
     char link[PATH_MAX];
     const ssize_t size = ::readlink(path.c_str(), link, sizeof link);
@@ -336,7 +342,11 @@ Result<RootPlan> RootTemplate::plan(const SandboxSpec& spec) {
       return std::unexpected(std::move(shown).error());
     }
   }
-  LD_TRY_VOID(add(directory_ + "/etc", "/etc", kProtected));
+  if (own_root) {
+    for (const char* name : {"/etc/hosts", "/etc/resolv.conf"}) LD_TRY_VOID(add(directory_ + name, name, kProtected));
+  } else {
+    LD_TRY_VOID(add(directory_ + "/etc", "/etc", kProtected));
+  }
   LD_TRY_VOID(add(directory_ + "/dev", "/dev", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
   if (spec.network == NetworkPolicy::kInternet) {
     LD_TRY_VOID(add(directory_ + "/resolv.conf", "/etc/resolv.conf", kProtected));
@@ -350,6 +360,7 @@ Result<RootPlan> RootTemplate::plan(const SandboxSpec& spec) {
     LD_TRY_VOID(add(mount.source, mount.target, kProtected));
   }
   for (const LinkInside& link : spec.links) {
+    if (own_root) break;
     if (!target_allowed(link.path) || link.path.ends_with('/')) {
       return fail(Errc::kInvalid, "link at {}", link.path);
     }
@@ -366,8 +377,13 @@ Result<void> build_root(const RootPlan& plan) {
     return fail(Errc::kDenied, "{}: {}", what, explain_namespace_failure(errno));
   };
   LD_TRY_VOID(step(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "leaving the host's mounts"));
+  const bool own_root = !plan.mounts.empty() && plan.mounts.front().target == "/";
   // Any directory everybody may enter does: the mount is moved to / below.
-  LD_TRY_VOID(step(::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m"), "making a root"));
+  if (own_root) {
+    LD_TRY_VOID(attach_tree(plan.mounts.front().tree, AT_FDCWD, "/tmp"));
+  } else {
+    LD_TRY_VOID(step(::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m"), "making a root"));
+  }
   LD_TRY_VOID(step(::chdir("/tmp"), "entering the new root"));
   UniqueFd root(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
   for (const auto& [name, to] : plan.links) {
@@ -381,13 +397,16 @@ Result<void> build_root(const RootPlan& plan) {
       LD_TRY_VOID(step(-1, "making links in the root"));
     }
   }
-  for (const char* path : {"/var/task", "/opt", "/tmp"}) LD_TRY_VOID(make_mount_point(root.get(), path, true));
+  for (const char* path : {"/var/task", "/opt", "/tmp"}) {
+    if (!own_root) LD_TRY_VOID(make_mount_point(root.get(), path, true));
+  }
   // Before the mounts, so that one may lie below it: an interpreter somebody unpacked in /tmp.
   const std::string tmp_options =
       fmt::format("mode=1777,size={},nr_inodes={}", std::max<std::uint64_t>(plan.tmp_bytes, 4096),
                   std::max<std::uint64_t>(plan.tmp_bytes / kTmpBytesPerFile, 1024));
   LD_TRY_VOID(step(::mount("tmpfs", "tmp", "tmpfs", MS_NOSUID | MS_NODEV, tmp_options.c_str()), "making /tmp"));
   for (const PlannedMount& mount : plan.mounts) {
+    if (own_root && &mount == &plan.mounts.front()) continue;
     LD_TRY(UniqueFd place, make_mount_point(root.get(), mount.target, mount.directory));
     if (auto attached = attach_tree(mount.tree, place.get(), ""); !attached) {
       return fail_with(attached.error(), mount.target);

@@ -8,6 +8,9 @@
 /// /tmp         tmpfs of the size asked for, writable, programs may run from it
 /// /var/task, /opt and the mounts of the spec
 ///
+/// With a root of its own (SandboxSpec::root) that tree is / as it is, read-only, with /proc, /dev, /tmp, /etc/hosts,
+/// /etc/resolv.conf and the spec's mounts over it; nothing of the host's files is in it.
+///
 /// There is no /sys. The keeper, which may look into private directories of the host, opens each tree as a detached
 /// mount; init, which may not, attaches them. So an interpreter under /root works though /root itself is closed.
 #pragma once
@@ -37,7 +40,7 @@ struct PlannedMount {
 };
 
 struct RootPlan {
-  std::vector<PlannedMount> mounts;                        ///< parents before children
+  std::vector<PlannedMount> mounts;                        ///< parents before children; the first may be "/" itself
   std::vector<std::pair<std::string, std::string>> links;  ///< path below /, what it points to
   std::uint64_t tmp_bytes = 0;
 };

@@ -41,7 +41,11 @@ struct LinkInside {
 };
 
 struct SandboxSpec {
-  std::string name;                   ///< for logs: [a-z0-9-], at most 100, unique
+  std::string name;  ///< for logs: [a-z0-9-], at most 100, unique
+  /// The whole root, read-only, instead of one made of the host's /usr; empty: the host's. It must have the
+  /// directories /proc, /dev and /tmp, the files /etc/hosts and /etc/resolv.conf, and every mount's target; `links` are
+  /// not made. kNamespaces only.
+  std::string root;
   std::vector<ReadOnlyMount> mounts;  ///< /var/task, /var/runtime, /opt, interpreter prefixes
   std::vector<LinkInside> links;
   std::uint64_t memory_bytes = 0;  ///< 0: unlimited. What /tmp holds does not count
@@ -57,7 +61,9 @@ struct SandboxSpec {
 inline constexpr int kSecondOutput = 62;
 
 struct ProcessSpec {
-  std::vector<std::string> argv;  ///< argv[0] is the path inside the sandbox
+  /// argv[0] is the path inside the sandbox, from `working_directory` when relative; without a slash it is looked for
+  /// in the PATH of `environment`.
+  std::vector<std::string> argv;
   std::vector<std::pair<std::string, std::string>> environment;
   std::string working_directory = "/var/task";
   bool second_output = false;  ///< a pipe at descriptor kSecondOutput, read with Process::take_second_output()

@@ -90,6 +90,44 @@ TEST(Sandbox, CarriesStdoutAndStderrOnOnePipe) {
   EXPECT_EQ(ran->output, "out\nerr\n/var/task\n");
 }
 
+TEST(Sandbox, FindsAProgramWithoutASlashInThePathOfItsEnvironment) {
+  World world;
+  auto sandbox = world.create(world.spec());
+  ASSERT_TRUE(sandbox) << sandbox.error().detail;
+  auto ran = world.run_in(**sandbox, {.argv = {"sh", "-c", "echo $0"}, .environment = {{"PATH", "/nowhere:/bin"}}});
+  ASSERT_TRUE(ran) << ran.error().detail;
+  EXPECT_EQ(ran->output, "sh\n");
+  auto missing = world.run_in(**sandbox, {.argv = {"sh"}, .environment = {{"PATH", "/nowhere"}}});
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, Errc::kNotFound);
+}
+
+TEST(Sandbox, ShowsARootOfItsOwnAndNothingOfTheHost) {
+  World world;
+  testing::TemporaryDirectory image;
+  std::filesystem::permissions(image.path(), std::filesystem::perms(0755));
+  for (const char* name : {"proc", "dev", "tmp", "etc", "app"}) {
+    std::filesystem::create_directories(image.path() + "/" + name);
+  }
+  for (const char* name : {"etc/hosts", "etc/resolv.conf"}) std::ofstream(image.path() + "/" + name);
+  std::filesystem::copy(testing::kProbe, image.path() + "/app/probe");
+  auto spec = world.spec();
+  spec.mounts.clear();
+  spec.root = image.path();
+  auto sandbox = world.create(std::move(spec));
+  ASSERT_TRUE(sandbox) << sandbox.error().detail;
+  auto output_of = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "/app/probe");
+    auto ran = world.run_in(**sandbox, {.argv = arguments, .environment = {}, .working_directory = "/app"});
+    return ran ? ran->output : ran.error().detail;
+  };
+  EXPECT_EQ(output_of({"reads", "/app/probe", "/etc/passwd", "/usr/bin", "/proc/self/status", "/dev/null", "/home"}),
+            "/app/probe 0\n/etc/passwd ENOENT\n/usr/bin ENOENT\n/proc/self/status 0\n/dev/null empty\n/home ENOENT\n");
+  EXPECT_EQ(output_of({"writes", "/app/x", "/x", "/etc/hosts", "/tmp/x"}),
+            "/app/x EROFS\n/x EROFS\n/etc/hosts EACCES\n/tmp/x 0\n");
+  EXPECT_FALSE(std::filesystem::exists(image.path() + "/tmp/x"));
+}
+
 TEST(Sandbox, GivesTheEnvironmentExactlyAsAsked) {
   World world;
   auto sandbox = world.create(world.spec());

@@ -1,6 +1,7 @@
 // A custom runtime without any library: asks the Runtime API for events and answers each with the event itself.
 // With QUEUE_URL in its environment it first sends the event to that queue, through the endpoint it was given, and
-// reports an error when the queue did not take it. Messages are small; everything fits one buffer.
+// reports an error when the queue did not take it. With LOOK=path:path in its environment it answers with what it sees of
+// itself and of these paths instead. As /opt/extensions/NAME it is an extension that only takes its events. Messages are small; everything fits one buffer.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -92,11 +93,67 @@ static int send_to_queue(const char* url, const char* endpoint, const char* mess
   return strncmp(answer, "HTTP/1.1 200", 12) == 0;
 }
 
-int main(void) {
+static char* quote(char* out, const char* text) {
+  *out++ = '"';
+  for (; *text != 0; ++text) {
+    if (*text == '"' || *text == '\\') *out++ = '\\';
+    *out++ = *text;
+  }
+  *out++ = '"';
+  return out;
+}
+
+// {"arguments": [...], "directory": "...", "environment": ["NAME=VALUE", ...], "readable": {"path": true, ...}}
+static const char* describe(char** argv, char** envp, const char* look) {
+  static char text[kBuffer / 2];
+  static char paths[4096];
+  char directory[4096];
+  char* out = text + sprintf(text, "{\"arguments\":[");
+  for (; *argv != NULL; ++argv) out = quote(out, *argv), *out++ = argv[1] != NULL ? ',' : ' ';
+  out += sprintf(out, "],\"directory\":");
+  out = quote(out, getcwd(directory, sizeof directory) != NULL ? directory : "");
+  out += sprintf(out, ",\"environment\":[");
+  for (; *envp != NULL; ++envp) out = quote(out, *envp), *out++ = envp[1] != NULL ? ',' : ' ';
+  out += sprintf(out, "],\"readable\":{");
+  snprintf(paths, sizeof paths, "%s", look);
+  const char* separator = "";
+  for (char* path = strtok(paths, ":"); path != NULL; path = strtok(NULL, ":")) {
+    out += sprintf(out, "%s", separator);
+    out = quote(out, path);
+    out += sprintf(out, ":%s", access(path, R_OK) == 0 ? "true" : "false");
+    separator = ",";
+  }
+  sprintf(out, "}}");
+  return text;
+}
+
+static void be_extension(const char* api, const char* name) {
+  const char* events = "{\"events\":[\"INVOKE\"]}";
+  char id[64];
+  int length = snprintf(request, sizeof request,
+                        "POST /2020-01-01/extension/register HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n"
+                        "Lambda-Extension-Name: %s\r\nContent-Length: %zu\r\n\r\n%s",
+                        api, name, strlen(events), events);
+  exchange(api, (size_t)length);
+  header("Lambda-Extension-Identifier", id, sizeof id);
+  for (;;) {
+    length = snprintf(request, sizeof request,
+                      "GET /2020-01-01/extension/event/next HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n"
+                      "Lambda-Extension-Identifier: %s\r\n\r\n",
+                      api, id);
+    exchange(api, (size_t)length);
+  }
+}
+
+int main(int argc, char** argv, char** envp) {
+  (void)argc;
   const char* api = getenv("AWS_LAMBDA_RUNTIME_API");
   const char* queue = getenv("QUEUE_URL");
   const char* endpoint = getenv("AWS_ENDPOINT_URL");
+  const char* look = getenv("LOOK");
   if (api == NULL) fail("AWS_LAMBDA_RUNTIME_API");
+  const char* extensions = "/opt/extensions/";
+  if (strncmp(argv[0], extensions, strlen(extensions)) == 0) be_extension(api, argv[0] + strlen(extensions));
   for (;;) {
     int length = snprintf(request, sizeof request,
                           "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", api);
@@ -105,7 +162,7 @@ int main(void) {
     snprintf(event, sizeof event, "%s", exchange(api, (size_t)length));
     header("Lambda-Runtime-Aws-Request-Id", id, sizeof id);
     int done = queue == NULL || send_to_queue(queue, endpoint != NULL ? endpoint : "", event);
-    const char* body = done ? event : "{\"errorType\":\"QueueError\",\"errorMessage\":\"the queue did not take it\"}";
+    const char* body = look != NULL ? describe(argv, envp, look) : done ? event : "{\"errorType\":\"QueueError\",\"errorMessage\":\"the queue did not take it\"}";
     length = snprintf(request, sizeof request,
                       "POST /2018-06-01/runtime/invocation/%s/%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n"
                       "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",

@@ -23,6 +23,7 @@ SERVICES = {
     "sts": "2011-06-15",
     "iam": "2010-05-08",
     "logs": "2014-03-28",
+    "ecr": "2015-09-21",
 }
 SHAPE_FACTS = ("type", "min", "max", "pattern", "enum", "flattened", "payload", "timestampFormat", "eventstream",
                "streaming", "exception", "fault", "required", "locationName")

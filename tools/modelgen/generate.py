@@ -120,8 +120,7 @@ class Service:
                 del output["members"][member]
                 if output.get("payload") == member:
                     del output["payload"]
-                events[op] = {name: event["shape"] for name, event in stream["members"].items()
-                              if not self.shapes[event["shape"]].get("exception")}
+                events[op] = {name: event["shape"] for name, event in stream["members"].items()}
                 for shape in map(self.shapes.get, events[op].values()):
                     for name, event_member in shape.get("members", {}).items():
                         if event_member.pop("eventpayload", False):
@@ -474,7 +473,8 @@ class Service:
                 paths = ", ".join(literal(path) for path in refused)
                 out.append(f"constexpr std::string_view r_{op}[] = {{{paths}}};")
         for op, events in sorted(self.events.items()):
-            table = ", ".join(f"{{{literal(event)}, &s_{shape}}}" for event, shape in events.items())
+            table = ", ".join(f"{{{literal(event)}, &s_{shape}, {'true' if self.shapes[shape].get('exception') else 'false'}}}"
+                              for event, shape in events.items())
             out.append(f"constexpr EventModel v_{op}[] = {{{table}}};")
         for op in sorted(self.operations):
             out.append(self.operation_table(op))

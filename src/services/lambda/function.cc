@@ -4,6 +4,7 @@
 
 #include "base/encoding.h"
 #include "base/hash.h"
+#include "services/lambda/images.h"
 
 namespace lambdad::lambda {
 namespace api = aws::lambda;
@@ -153,15 +154,16 @@ api::FunctionConfiguration to_configuration(const Function& function, const Vers
   api::FunctionConfiguration out;
   out.function_name = function.name;
   out.function_arn = function.arn(qualifier).str();
-  out.runtime = settings.runtime;
+  out.runtime = unless_empty(settings.runtime);
   out.role = settings.role;
-  out.handler = settings.handler;
+  out.handler = unless_empty(settings.handler);
   out.code_size = settings.code_size;
   out.description = settings.description;
   out.timeout = settings.timeout_seconds;
   out.memory_size = settings.memory_mb;
   out.last_modified = format_lambda_last_modified(version != nullptr ? version->last_modified : function.last_modified);
-  out.code_sha256 = base64_encode(hex_decode(settings.code_sha256).value_or(""));
+  out.code_sha256 =
+      settings.image ? settings.code_sha256 : base64_encode(hex_decode(settings.code_sha256).value_or(""));
   out.version = version != nullptr ? std::to_string(version->number) : "$LATEST";
   if (!settings.dead_letter_arn.empty()) {
     out.dead_letter_config = api::DeadLetterConfig{.target_arn = settings.dead_letter_arn};
@@ -178,15 +180,18 @@ api::FunctionConfiguration to_configuration(const Function& function, const Vers
       out.layers->push_back(api::Layer{.arn = layer.arn, .code_size = layer.size});
     }
   }
-  out.package_type = "Zip";
+  out.package_type = settings.image ? "Image" : "Zip";
+  if (settings.image) out.image_config_response = to_image_config_response(*settings.image);
   out.architectures = {settings.architecture};
   out.ephemeral_storage = api::EphemeralStorage{.size = settings.ephemeral_storage_mb};
   out.snap_start = api::SnapStartResponse{.apply_on = "None", .optimization_status = "Off"};
   out.logging_config = shown_logging(settings.logging, settings.log_group);
   if (detail == Detail::kListEntry) return out;
 
-  out.runtime_version_config =
-      api::RuntimeVersionConfig{.runtime_version_arn = runtime_version_arn(function.region, settings.runtime)};
+  if (!settings.image) {
+    out.runtime_version_config =
+        api::RuntimeVersionConfig{.runtime_version_arn = runtime_version_arn(function.region, settings.runtime)};
+  }
   if (version != nullptr) {
     out.state = state_name(version->state);
     out.state_reason = unless_empty(version->state_reason);

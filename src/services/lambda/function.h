@@ -27,6 +27,14 @@ struct LayerUse {
   bool operator==(const LayerUse&) const = default;
 };
 
+/// The code of a function with PackageType Image.
+struct ImageSettings {
+  std::string uri;                              ///< as the user gave it
+  std::string resolved_uri;                     ///< the same by digest
+  std::optional<ports::ImageOverrides> config;  ///< nullopt: never given
+  bool operator==(const ImageSettings&) const = default;
+};
+
 /// Code and configuration of a version: what an environment is made from.
 struct Settings {
   std::string runtime;
@@ -42,10 +50,11 @@ struct Settings {
   std::string log_group;
   LoggingSettings logging;
   std::string architecture;
-  std::string code_sha256;  ///< hex of the zip
+  std::string code_sha256;  ///< hex of the zip, or of the image's manifest
   std::int64_t code_size = 0;
   std::int64_t code_unzipped = 0;
-  std::vector<LayerUse> layers;  ///< in the order in which they are laid over one another
+  std::vector<LayerUse> layers;        ///< in the order in which they are laid over one another
+  std::optional<ImageSettings> image;  ///< PackageType Image; runtime and handler are empty then, and no layers
   /// Names these settings: every change makes a new one.
   std::string snapshot_id;
   bool operator==(const Settings&) const = default;

@@ -2,6 +2,8 @@
 
 #include <initializer_list>
 
+#include "services/lambda/images.h"
+
 namespace lambdad::lambda {
 namespace {
 
@@ -37,6 +39,7 @@ json::Value settings_document(const Settings& settings) {
     object.append("layers", std::move(layers));
   }
   if (settings.environment) object.append("environment", map_document(*settings.environment));
+  if (settings.image) object.append("image", image_document(*settings.image));
   return object;
 }
 
@@ -148,6 +151,9 @@ Result<Settings> settings_from_document(const json::Value& document) {
                                  .unzipped = each.integer("unzipped")});
       LD_TRY_VOID(each.done());
     }
+  }
+  if (const json::Value* image = reader.find("image")) {
+    LD_TRY(settings.image, image_from_document(*image));
   }
   LD_TRY_VOID(reader.done());
   return settings;

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "services/lambda/images.h"
+
 namespace lambdad::lambda {
 namespace {
 
@@ -14,6 +16,7 @@ constexpr Duration kFinishRetryMax = std::chrono::seconds(30);
 /// A snapshot that keeps its code: environments hold the snapshot.
 struct HoldingVersion final : ports::FunctionVersion {
   std::vector<package::PackageStore::Ref> packages;
+  package::ImageStore::Ref held_image;
 };
 
 std::vector<std::string> layer_digests(const Settings& settings) {
@@ -23,7 +26,9 @@ std::vector<std::string> layer_digests(const Settings& settings) {
 }
 
 /// Every package that an environment with these settings needs: the code, the layers, what the layers are merged into.
+/// An image is no package.
 std::vector<std::string> packages_of(const Settings& settings) {
+  if (settings.image) return {};
   std::vector<std::string> names = layer_digests(settings);
   if (names.size() > 1) names.push_back(package::PackageStore::merged_name(names));
   names.push_back(settings.code_sha256);
@@ -81,10 +86,13 @@ Functions::Functions(System& system, Logger& log, LambdaStore& store, package::P
       busy_(system.loop),
       tasks_(system.loop) {}
 
+Functions::~Functions() { *self_ = nullptr; }
+
 Async<Result<void>> Functions::load() {
   auto stored = co_await store_.load_functions();
   if (!stored) co_return fail_with(stored.error(), "loading functions");
   for (Function& function : *stored) show(std::move(function));
+  loaded_ = true;
   for (const auto& [key, entry] : entries_) {
     if (entry.function->in_progress()) finish_later(*entry.function);
   }
@@ -175,9 +183,7 @@ Async<Result<void>> Functions::erase(ports::FunctionRef ref) {
   Entry gone = std::move(place->second);
   entries_.erase(place);
   count(*gone.function, -1);
-  for_settings(*gone.function, [&](const Settings& settings) {
-    for (const std::string& name : packages_of(settings)) uses_.drop(name);
-  });
+  let_go(*gone.function);
   ref.qualifier.clear();
   changed(ref);
   co_return Result<void>();
@@ -197,8 +203,8 @@ void Functions::show(Function function) {
   bool lost = false;
   if (before != nullptr) {
     count(*before, -1);
+    let_go(*before);
     for_settings(*before, [&](const Settings& settings) {
-      for (const std::string& name : packages_of(settings)) uses_.drop(name);
       if (&settings != &before->current) lost = lost || !live.contains(settings.snapshot_id);
     });
     lost = lost || (!before->serving && now.serving);
@@ -206,6 +212,15 @@ void Functions::show(Function function) {
   std::erase_if(entry.snapshots, [&](const auto& each) { return !live.contains(each.first); });
   provision(entry);
   if (lost) changed(ref);
+}
+
+void Functions::let_go(const Function& function) {
+  bool had_image = false;
+  for_settings(function, [&](const Settings& settings) {
+    for (const std::string& name : packages_of(settings)) uses_.drop(name);
+    had_image = had_image || settings.image.has_value();
+  });
+  if (had_image && images_ != nullptr) images_->store().collect_later();
 }
 
 void Functions::provision(Entry& entry) {
@@ -279,7 +294,32 @@ ports::FunctionVersionPtr Functions::make_snapshot(const Function& function, con
   version->traces = settings.tracing_mode == "Active";
   version->dead_letter_arn = settings.dead_letter_arn;
   for (const std::string& name : packages_of(settings)) version->packages.push_back(packages_.hold(name));
+  if (settings.image) {
+    version->image = settings.image->config.value_or(ports::ImageOverrides());
+    if (images_ != nullptr) {
+      version->held_image = images_->store().hold(package::digest_from_hex(settings.code_sha256));
+    }
+  }
   return version;
+}
+
+void Functions::name_images(package::ImageStore::Roots& roots) const {
+  for (const auto& [key, entry] : entries_) {
+    for_settings(*entry.function, [&roots](const Settings& settings) {
+      if (settings.image) roots.images.insert(package::digest_from_hex(settings.code_sha256));
+    });
+  }
+}
+
+void Functions::set_images(package::ImageSources& images) {
+  images_ = &images;
+  images.store().add_roots([self = self_](package::ImageStore::Roots& roots) {
+    if (*self != nullptr && (*self)->loaded_) {
+      (*self)->name_images(roots);
+    } else {
+      roots.everything = true;
+    }
+  });
 }
 
 void Functions::changed(const ports::FunctionRef& function) {
@@ -292,6 +332,12 @@ void Functions::finish_later(const Function& function) {
 
 /// Everything an environment will mount is unpacked now, not at the first cold start.
 Async<Result<void>> Functions::prepare(Settings settings) {
+  if (settings.image) {
+    if (images_ == nullptr) co_return fail(Errc::kInvalid, "images are not served");
+    LD_CO_TRY([[maybe_unused]] const auto fetched,
+              co_await images_->fetch(settings.image->uri, package::digest_from_hex(settings.code_sha256)));
+    co_return Result<void>();
+  }
   auto code = co_await packages_.unpacked(settings.code_sha256);
   if (!code) co_return std::unexpected(std::move(code.error()));
   if (!settings.layers.empty()) {
@@ -304,11 +350,9 @@ Async<Result<void>> Functions::prepare(Settings settings) {
 Async<void> Functions::finish(ports::FunctionRef ref, Settings settings) {
   auto activity = system_.activity.begin();
   Duration pause = kFinishRetryMin;
-  for (;;) {
+  for (int attempt = 1;; ++attempt) {
     auto unpacked = co_await prepare(settings);
-    const bool package_is_bad =
-        !unpacked && (unpacked.error().code == Errc::kInvalid || unpacked.error().code == Errc::kTooLarge ||
-                      unpacked.error().code == Errc::kNotFound || unpacked.error().code == Errc::kCorrupt);
+    const bool package_is_bad = !unpacked && is_final(unpacked.error(), settings, attempt);
     std::string why = unpacked ? std::string() : unpacked.error().detail;
     if (unpacked || package_is_bad) {
       auto guard = co_await lock(ref);
@@ -319,7 +363,8 @@ Async<void> Functions::finish(ports::FunctionRef ref, Settings settings) {
       if (unpacked) {
         finish_change(done);
       } else {
-        fail_change(done, "InvalidZipFileException", fmt::format("The code could not be unpacked: {}", why));
+        fail_change(done, state_reason_code(unpacked.error(), settings),
+                    fmt::format("The code could not be unpacked: {}", why));
       }
       done.revision_id = new_revision();
       auto committed = co_await commit(std::move(done));

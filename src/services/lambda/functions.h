@@ -10,6 +10,7 @@
 
 #include "aws/error.h"
 #include "observe/log.h"
+#include "package/image_sources.h"
 #include "package/package_store.h"
 #include "services/lambda/function.h"
 #include "services/lambda/package_uses.h"
@@ -33,6 +34,9 @@ namespace lambdad::lambda {
 class Functions final : public ports::FunctionCatalog {
  public:
   Functions(System& system, Logger& log, LambdaStore& store, package::PackageStore& packages, PackageUses& uses);
+  ~Functions();
+  Functions(const Functions&) = delete;
+  Functions& operator=(const Functions&) = delete;
 
   /// Reads the stored functions and goes on with unfinished changes. Once, before anything else.
   Async<Result<void>> load();
@@ -87,6 +91,10 @@ class Functions final : public ports::FunctionCatalog {
   /// Of one qualifier that has provisioned concurrency; an alias may be spread over two versions.
   ports::EnvironmentProvisioner::Status provisioned(const Function& function, const std::string& qualifier) const;
 
+  /// Where images come from. Before load(); without it, functions have zips only.
+  void set_images(package::ImageSources& images);
+  package::ImageSources* images() { return images_; }
+
   std::string new_revision() { return system_.random.uuid_v4(); }
   package::PackageStore& packages() { return packages_; }
 
@@ -103,6 +111,9 @@ class Functions final : public ports::FunctionCatalog {
                                           const std::string& version);
   void show(Function function);
   void count(const Function& function, int sign);
+  /// Ends the uses of packages and images by what `function` was.
+  void let_go(const Function& function);
+  void name_images(package::ImageStore::Roots& roots) const;
   void provision(Entry& entry);
   void finish_later(const Function& function);
   Async<void> finish(ports::FunctionRef ref, Settings settings);
@@ -115,6 +126,9 @@ class Functions final : public ports::FunctionCatalog {
   package::PackageStore& packages_;
   PackageUses& uses_;
   ports::EnvironmentProvisioner* provisioner_ = nullptr;
+  package::ImageSources* images_ = nullptr;
+  bool loaded_ = false;  // until then nobody knows which images are named
+  std::shared_ptr<Functions*> self_ = std::make_shared<Functions*>(this);  // null for who outlives this
   std::map<Key, Entry> entries_;
   std::map<std::pair<std::string, std::string>, Usage> usage_;  // by account and region
   KeyedMutex busy_;

@@ -59,6 +59,7 @@ Async<Result<void>> LambdaService::start() {
 
 Async<void> LambdaService::stop() { co_await impl_->functions.stop(); }
 Async<void> LambdaService::settle() { co_await impl_->functions.settle(); }
+void LambdaService::set_images(package::ImageSources& images) { impl_->functions.set_images(images); }
 void LambdaService::set_invoker(ports::FunctionInvoker& invoker) { impl_->lambda.invoker = &invoker; }
 void LambdaService::set_stream_invoker(ports::StreamInvoker& invoker) { impl_->lambda.stream_invoker = &invoker; }
 ports::FunctionCatalog& LambdaService::catalog() { return impl_->functions; }

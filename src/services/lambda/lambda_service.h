@@ -7,6 +7,7 @@
 #include "aws/dispatcher.h"
 #include "base/error.h"
 #include "observe/log.h"
+#include "package/image_sources.h"
 #include "package/package_store.h"
 #include "ports/functions.h"
 #include "ports/response_stream.h"
@@ -41,6 +42,8 @@ class LambdaService {
 
   /// The operations, at `dispatcher`, which must not serve any after this object is gone.
   void serve(aws::Dispatcher& dispatcher);
+  /// Where images of functions come from. Before start(); without it, PackageType Image is refused.
+  void set_images(package::ImageSources& images);
   /// Without one Invoke answers ServiceException.
   void set_invoker(ports::FunctionInvoker& invoker);
   /// Without one InvokeWithResponseStream answers ServiceException.

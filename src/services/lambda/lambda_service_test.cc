@@ -365,7 +365,6 @@ TEST_F(LambdaServiceTest, TheLogFormatHasItsLevelsAndKeepsThem) {
 
 TEST_F(LambdaServiceTest, WhatIsNotServedIsRefusedByName) {
   const std::pair<json::Object, std::string> cases[] = {
-      {{{"PackageType", "Image"}}, "PackageType"},
       {{{"PublishTo", "LATEST_PUBLISHED"}}, "PublishTo"},
       {{{"KMSKeyArn", "arn:aws:kms:us-east-1:111122223333:key/k"}}, "KMSKeyArn"},
       {{{"Code", json::Object{{"S3Bucket", "bucket"}, {"S3Key", "k"}}}}, "S3Bucket"},

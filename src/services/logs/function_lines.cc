@@ -11,10 +11,12 @@ constexpr std::size_t kLineOverheadBytes = sizeof(NewEvent);
 constexpr std::size_t kAllowancesMax = 1024;
 }  // namespace
 
-FunctionLines::FunctionLines(System& system, Logger& log, Metrics& metrics, Store& store, Options options)
+FunctionLines::FunctionLines(System& system, Logger& log, Metrics& metrics, Store& store, LiveTail& tail,
+                             Options options)
     : system_(system),
       log_(log),
       store_(store),
+      tail_(tail),
       options_(options),
       tried_changed_(system.loop),
       tasks_(system.loop),
@@ -122,9 +124,10 @@ Async<void> FunctionLines::write() {
     writing_bytes_ = std::exchange(batch_bytes_, 0);
   }
   Result<void> stored;
+  const std::int64_t now = to_epoch_ms(system_.clock.wall());
   {
     auto token = system_.activity.begin();
-    stored = co_await store_.append(writing_, to_epoch_ms(system_.clock.wall()));
+    stored = co_await store_.append(writing_, now);
   }
   tried_ = writing_number_;
   write_runs_ = false;
@@ -132,6 +135,7 @@ Async<void> FunctionLines::write() {
     std::size_t count = 0;
     for (const Batch::Stream& stream : writing_->streams) count += stream.events.size();
     events_.add(count);
+    show_live(*writing_, now);
     buffered_bytes_ -= writing_bytes_;
     writing_.reset();
     if (batch_) batch_bytes_ >= options_.batch_bytes ? write_now() : write_soon();
@@ -143,6 +147,16 @@ Async<void> FunctionLines::write() {
     }
   }
   tried_changed_.notify_all();
+}
+
+void FunctionLines::show_live(const Batch& batch, std::int64_t now) {
+  for (const Batch::Stream& stream : batch.streams) {
+    if (!tail_.watches(stream.group)) continue;
+    std::vector<NewEvent> events;
+    events.reserve(stream.events.size());
+    for (const NewEvent& event : stream.events) events.push_back({event.timestamp, stored_message(event.message)});
+    tail_.ingested(stream.group, stream.name, events, now);
+  }
 }
 
 Async<void> FunctionLines::flushed() {

@@ -9,6 +9,7 @@
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include "ports/logs.h"
+#include "services/logs/live_tail.h"
 #include "services/logs/store.h"
 #include "system/system.h"
 
@@ -24,8 +25,8 @@ namespace lambdad::logs {
 /// a function that floods its log does not fill the disk or push others' lines out; what is above is dropped and
 /// counted. Bound: batch and write under way hold at most `buffered_bytes_max`; further lines are dropped and counted,
 /// and the stream's next written batch ends with an event that says how many. An Activity is held only while a commit
-/// is on its way. With nothing to write there is no timer. Ownership: store and System parts outlive it. Threading: the
-/// loop. End: stop().
+/// is on its way. With nothing to write there is no timer. Ownership: store, tail and System parts outlive it.
+/// Threading: the loop. End: stop().
 class FunctionLines final : public ports::FunctionLogSink {
  public:
   struct Options {
@@ -36,7 +37,7 @@ class FunctionLines final : public ports::FunctionLogSink {
     Duration delay = 200ms;
     Duration retry_delay = 1s;
   };
-  FunctionLines(System& system, Logger& log, Metrics& metrics, Store& store, Options options);
+  FunctionLines(System& system, Logger& log, Metrics& metrics, Store& store, LiveTail& tail, Options options);
   ~FunctionLines() override;
 
   void append(const ports::FunctionVersion& function, const std::string& stream, WallTime time,
@@ -62,10 +63,12 @@ class FunctionLines final : public ports::FunctionLogSink {
   void write_now();
   Async<void> wait_and_write(Duration delay);
   Async<void> write();
+  void show_live(const Batch& batch, std::int64_t now);
 
   System& system_;
   Logger& log_;
   Store& store_;
+  LiveTail& tail_;
   const Options options_;
 
   std::shared_ptr<Batch> batch_;                                 ///< being filled; null when empty

@@ -4,6 +4,7 @@
 
 #include "services/logs/function_lines.h"
 #include "services/logs/handlers/handlers.h"
+#include "services/logs/live_tail.h"
 #include "services/logs/store.h"
 
 namespace lambdad::logs {
@@ -12,8 +13,10 @@ LogsService::LogsService(System& system, Logger& log, Metrics& metrics, std::uni
     : system_(system),
       log_(log),
       store_(std::move(store)),
-      lines_(std::make_unique<FunctionLines>(
-          system, log, metrics, *store_, FunctionLines::Options{.buffered_bytes_max = options.buffered_bytes_max})) {}
+      tail_(std::make_unique<LiveTail>(system)),
+      lines_(
+          std::make_unique<FunctionLines>(system, log, metrics, *store_, *tail_,
+                                          FunctionLines::Options{.buffered_bytes_max = options.buffered_bytes_max})) {}
 LogsService::~LogsService() = default;
 
 Result<std::unique_ptr<LogsService>> LogsService::open(System& system, Logger& log, Metrics& metrics, Options options) {
@@ -26,7 +29,7 @@ void LogsService::register_operations(aws::Dispatcher& dispatcher) {
   dispatcher.add(aws::logs::service());
   const auto serve = [&]<class Op>(Async<Outcome<typename Op::Output>> (*handler)(Call, typename Op::Input)) {
     dispatcher.serve<Op>([this, handler](aws::RequestContext& context, typename Op::Input input) {
-      return handler({&system_, &log_, store_.get(), lines_.get(), &context}, std::move(input));
+      return handler({&system_, &log_, store_.get(), lines_.get(), tail_.get(), &context}, std::move(input));
     });
   };
   namespace api = aws::logs;
@@ -41,6 +44,7 @@ void LogsService::register_operations(aws::Dispatcher& dispatcher) {
   serve.operator()<api::PutLogEvents>(put_log_events);
   serve.operator()<api::GetLogEvents>(get_log_events);
   serve.operator()<api::FilterLogEvents>(filter_log_events);
+  serve.operator()<api::StartLiveTail>(start_live_tail);
   serve.operator()<api::TagResource>(tag_resource);
   serve.operator()<api::UntagResource>(untag_resource);
   serve.operator()<api::ListTagsForResource>(list_tags_for_resource);
@@ -50,10 +54,12 @@ void LogsService::register_operations(aws::Dispatcher& dispatcher) {
 }
 
 ports::FunctionLogSink& LogsService::sink() { return *lines_; }
+void LogsService::close_sessions() { tail_->close_sessions(); }
 bool LogsService::healthy() const { return store_->healthy(); }
 
 Async<void> LogsService::stop() {
   co_await lines_->stop();
+  co_await tail_->stop();
   store_->close();
 }
 

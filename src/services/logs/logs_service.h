@@ -16,6 +16,7 @@ namespace lambdad::logs {
 
 class Store;
 class FunctionLines;
+class LiveTail;
 
 /// The service: it keeps what functions print and answers what is registered with the dispatcher.
 ///
@@ -46,6 +47,8 @@ class LogsService {
   /// Where functions print to.
   ports::FunctionLogSink& sink();
 
+  /// Ends the sessions of StartLiveTail, which otherwise stay open for hours.
+  void close_sessions();
   /// False while the store cannot commit.
   bool healthy() const;
   Async<void> stop();
@@ -55,6 +58,7 @@ class LogsService {
   System& system_;
   Logger& log_;
   std::unique_ptr<Store> store_;
+  std::unique_ptr<LiveTail> tail_;
   std::unique_ptr<FunctionLines> lines_;
 };
 

@@ -21,6 +21,29 @@ using store::Param;
 using store::Row;
 using store::Transaction;
 
+std::string stored_message(const std::string& message) {
+  std::string out;
+  out.reserve(message.size() + 1);
+  if (is_valid_utf8(message)) {
+    out = message;
+  } else {
+    const char* at = message.data();
+    const char* const end = at + message.size();
+    while (at < end) {
+      const auto character = decode_utf8(at, end);
+      if (character.size == 0) {
+        append_utf8(out, 0xFFFD);
+        ++at;
+      } else {
+        out.append(at, character.size);
+        at += character.size;
+      }
+    }
+  }
+  out.push_back('\n');
+  return out;
+}
+
 Result<std::optional<FoundGroup>> find_group(Transaction& tx, const GroupKey& key) {
   std::optional<FoundGroup> found;
   LD_TRY_VOID(
@@ -138,30 +161,6 @@ Result<void> upkeep(Transaction& tx, const FoundGroup& group, std::int64_t added
     LD_TRY([[maybe_unused]] auto removed, tx.execute("DELETE FROM dead_group WHERE id = ?", {*dead}));
   }
   return {};
-}
-
-/// As Lambda writes them: with the newline, and only UTF-8.
-std::string stored_message(const std::string& message) {
-  std::string out;
-  out.reserve(message.size() + 1);
-  if (is_valid_utf8(message)) {
-    out = message;
-  } else {
-    const char* at = message.data();
-    const char* const end = at + message.size();
-    while (at < end) {
-      const auto character = decode_utf8(at, end);
-      if (character.size == 0) {
-        append_utf8(out, 0xFFFD);
-        ++at;
-      } else {
-        out.append(at, character.size);
-        at += character.size;
-      }
-    }
-  }
-  out.push_back('\n');
-  return out;
 }
 
 Result<void> append_stream(Transaction& tx, const Batch::Stream& lines, std::int64_t bytes_max, std::int64_t now) {

@@ -65,6 +65,9 @@ struct Batch {
   std::vector<Stream> streams;
 };
 
+/// A printed line as its event's message: with the newline, as Lambda's have, and only UTF-8.
+std::string stored_message(const std::string& line);
+
 /// Every write is one transaction; its result arrives after COMMIT. Reads see everything acknowledged before them.
 /// Errors are the database's: kUnavailable, kCorrupt, kClosed.
 ///

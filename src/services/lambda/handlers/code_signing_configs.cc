@@ -1,5 +1,6 @@
 // Code signing configurations, and which functions name one.
 #include "services/lambda/handlers/handlers.h"
+#include "services/lambda/images.h"
 #include "services/lambda/paging.h"
 
 namespace lambdad::lambda {
@@ -143,6 +144,9 @@ Reply<api::PutFunctionCodeSigningConfigResponse> put_function_code_signing_confi
   auto guard = co_await lambda->functions.lock(*ref);
   auto found = find_function(*lambda, *ref);
   if (!found) co_return std::unexpected(std::move(found.error()));
+  if (auto signable = check_signable((*found)->current); !signable) {
+    co_return std::unexpected(std::move(signable.error()));
+  }
   Function function = **found;
   function.code_signing_config = in.code_signing_config_arn;
   api::PutFunctionCodeSigningConfigResponse out{.code_signing_config_arn = in.code_signing_config_arn,

@@ -1,4 +1,5 @@
 #include "services/lambda/handlers/handlers.h"
+#include "services/lambda/images.h"
 #include "services/lambda/settings.h"
 
 namespace lambdad::lambda {
@@ -21,16 +22,7 @@ Reply<api::FunctionConfiguration> create_function(Lambda* lambda, aws::RequestCo
   if (!ref) co_return std::unexpected(std::move(ref.error()));
   if (ref->account != context->account) co_return std::unexpected(api::access_denied());
   if (auto name = check_new_name(ref->name); !name) co_return std::unexpected(std::move(name.error()));
-  if (in.package_type.value_or("Zip") != "Zip") {
-    co_return std::unexpected(aws::not_served("lambda", "CreateFunction", "PackageType=Image"));
-  }
-  if (!in.runtime || !in.handler) {
-    co_return std::unexpected(api::invalid_parameter_value(
-        "Runtime and Handler are mandatory parameters for functions created with deployment packages."));
-  }
-  if (!in.code.zip_file) {
-    co_return std::unexpected(api::invalid_parameter_value("Please provide a source for function code."));
-  }
+  if (auto fits = check_package_members(in); !fits) co_return std::unexpected(std::move(fits.error()));
 
   Function function{.account = ref->account, .region = ref->region, .name = ref->name};
   Settings& settings = function.current;
@@ -63,12 +55,23 @@ Reply<api::FunctionConfiguration> create_function(Lambda* lambda, aws::RequestCo
     settings.layers = std::move(*layers);
   }
   const auto held_layers = hold_layers(*lambda, settings);
-  settings.code_size = static_cast<std::int64_t>(in.code.zip_file->size());
-  auto code = co_await store_code(lambda, context, std::move(*in.code.zip_file));
-  if (!code) co_return std::unexpected(std::move(code.error()));
-  settings.code_sha256 = code->package->sha256;
-  settings.code_unzipped = static_cast<std::int64_t>(code->unzipped);
-  if (auto size = check_unzipped_size(settings); !size) co_return std::unexpected(std::move(size.error()));
+  package::PackageStore::Ref package;
+  package::ImageSources::Resolved image;  // kept until the function is stored
+  if (in.code.image_uri) {
+    auto taken = co_await take_image(lambda->functions.images(), std::move(*in.code.image_uri), context->account,
+                                     context->region, &settings);
+    if (!taken) co_return std::unexpected(std::move(taken.error()));
+    image = std::move(*taken);
+    if (in.image_config) set_image_config(std::move(*in.image_config), settings);
+  } else {
+    settings.code_size = static_cast<std::int64_t>(in.code.zip_file->size());
+    auto code = co_await store_code(lambda, context, std::move(*in.code.zip_file));
+    if (!code) co_return std::unexpected(std::move(code.error()));
+    package = std::move(code->package);
+    settings.code_sha256 = package->sha256;
+    settings.code_unzipped = static_cast<std::int64_t>(code->unzipped);
+    if (auto size = check_unzipped_size(settings); !size) co_return std::unexpected(std::move(size.error()));
+  }
   settings.snapshot_id = lambda->system.random.uuid_v4();
   function.last_modified = lambda->system.clock.wall();
   function.revision_id = lambda->functions.new_revision();
@@ -78,7 +81,7 @@ Reply<api::FunctionConfiguration> create_function(Lambda* lambda, aws::RequestCo
 
   // Recorded: published or not, the answer's ARN has no qualifier.
   auto answer = to_configuration(function, version.get(), "");
-  if (auto done = co_await commit(lambda, context, std::move(function), code->package); !done) {
+  if (auto done = co_await commit(lambda, context, std::move(function), std::move(package)); !done) {
     co_return std::unexpected(std::move(done.error()));
   }
   lambda->log.info("function_created", {{"function", ref->arn().str()}, {"request_id", context->request_id}});

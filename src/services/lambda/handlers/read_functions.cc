@@ -52,9 +52,14 @@ Reply<api::GetFunctionResponse> get_function(Lambda* lambda, aws::RequestContext
   const Settings& settings = located->version != nullptr ? located->version->settings : function.current;
   api::GetFunctionResponse out;
   out.configuration = to_configuration(function, located->version.get(), ref->qualifier);
-  out.code = api::FunctionCodeLocation{
-      .repository_type = "S3",
-      .location = code_url(*lambda, *context, function.account, function.region, function.name, settings.code_sha256)};
+  if (const auto& image = settings.image) {
+    out.code = api::FunctionCodeLocation{
+        .repository_type = "ECR", .image_uri = image->uri, .resolved_image_uri = image->resolved_uri};
+  } else {
+    out.code = api::FunctionCodeLocation{.repository_type = "S3",
+                                         .location = code_url(*lambda, *context, function.account, function.region,
+                                                              function.name, settings.code_sha256)};
+  }
   if (!function.tags.empty()) out.tags = function.tags;
   if (function.reserved_concurrency) {
     out.concurrency = api::Concurrency{.reserved_concurrent_executions = function.reserved_concurrency};

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include "services/lambda/handlers/handlers.h"
+#include "services/lambda/images.h"
 #include "services/lambda/settings.h"
 
 namespace lambdad::lambda {
@@ -58,14 +59,22 @@ Reply<api::FunctionConfiguration> update_function_code(Lambda* lambda, aws::Requ
   if (auto changeable = check_changeable(**found, in.revision_id); !changeable) {
     co_return std::unexpected(std::move(changeable.error()));
   }
-  if (!in.zip_file) {
-    co_return std::unexpected(api::invalid_parameter_value("Please provide a source for function code."));
+  if (auto fits = check_package_members((*found)->current, in); !fits) {
+    co_return std::unexpected(std::move(fits.error()));
   }
   Function function = **found;
   if (in.architectures) {
     auto architecture = check_architectures(in.architectures);
     if (!architecture) co_return std::unexpected(std::move(architecture.error()));
     function.current.architecture = std::move(*architecture);
+  }
+  if (in.image_uri) {
+    // Kept until the function is stored.
+    const auto image = co_await take_image(lambda->functions.images(), std::move(*in.image_uri), context->account,
+                                           context->region, &function.current);
+    if (!image) co_return std::unexpected(image.error());
+    if (in.dry_run.value_or(false)) co_return to_configuration(function, nullptr, "");
+    co_return co_await begin_and_commit(lambda, context, std::move(function), nullptr, in.publish.value_or(false));
   }
   function.current.code_size = static_cast<std::int64_t>(in.zip_file->size());
   if (in.dry_run.value_or(false)) {
@@ -94,7 +103,11 @@ Reply<api::FunctionConfiguration> update_function_configuration(Lambda* lambda, 
   if (auto changeable = check_changeable(**found, in.revision_id); !changeable) {
     co_return std::unexpected(std::move(changeable.error()));
   }
+  if (auto fits = check_package_members((*found)->current, in); !fits) {
+    co_return std::unexpected(std::move(fits.error()));
+  }
   Function function = **found;
+  if (in.image_config) set_image_config(std::move(*in.image_config), function.current);
   if (auto applied = apply_change(settings_change(in), "UpdateFunctionConfiguration", function.name,
                                   lambda->runtime_check, function.current);
       !applied) {

@@ -78,7 +78,10 @@ Async<Outcome<api::PutLogEventsResponse>> put_log_events(Call call, api::PutLogE
     api::InputLogEvent& event = input.log_events[static_cast<std::size_t>(i)];
     events.push_back({event.timestamp, std::move(event.message)});
   }
-  const auto stored = co_await call.store->put(key, std::move(input.log_stream_name), std::move(events), now);
+  std::vector<NewEvent> watched;
+  if (call.tail->watches(key)) watched = events;
+  const auto stored = co_await call.store->put(key, input.log_stream_name, std::move(events), now);
+  if (stored == Store::Missing::kNothing) call.tail->ingested(key, input.log_stream_name, watched, now);
   if (auto done = finish(call, stored); !done) co_return std::unexpected(std::move(done.error()));
   co_return output;
 }

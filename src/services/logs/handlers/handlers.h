@@ -4,6 +4,7 @@
 #include "aws/dispatcher.h"
 #include "aws/gen/logs.h"
 #include "services/logs/function_lines.h"
+#include "services/logs/live_tail.h"
 #include "services/logs/store.h"
 
 namespace lambdad::logs {
@@ -14,7 +15,8 @@ struct Call {
   Logger* log;
   Store* store;
   FunctionLines* lines;
-  const aws::RequestContext* context;
+  LiveTail* tail;
+  aws::RequestContext* context;
 };
 
 using aws::Outcome;
@@ -37,6 +39,7 @@ Async<Outcome<aws::logs::GetLogEventsResponse>> get_log_events(Call call, aws::l
 Async<Outcome<aws::logs::FilterLogEventsResponse>> filter_log_events(Call call,
                                                                      aws::logs::FilterLogEventsRequest input);
 
+Async<Outcome<aws::logs::StartLiveTailResponse>> start_live_tail(Call call, aws::logs::StartLiveTailRequest input);
 Async<Outcome<Unit>> tag_resource(Call call, aws::logs::TagResourceRequest input);
 Async<Outcome<Unit>> untag_resource(Call call, aws::logs::UntagResourceRequest input);
 Async<Outcome<aws::logs::ListTagsForResourceResponse>> list_tags_for_resource(
