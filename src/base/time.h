@@ -28,6 +28,8 @@ using WallTime = std::chrono::sys_time<Duration>;
 inline std::int64_t to_epoch_ms(WallTime t) {
   return std::chrono::floor<std::chrono::milliseconds>(t).time_since_epoch().count();
 }
+/// The first whole millisecond that is not before `t`: what is stored as milliseconds is not early then.
+inline WallTime ceil_ms(WallTime t) { return std::chrono::ceil<std::chrono::milliseconds>(t); }
 inline WallTime from_epoch_ms(std::int64_t ms) { return WallTime{std::chrono::milliseconds{ms}}; }
 inline std::int64_t to_epoch_seconds(WallTime t) {
   return std::chrono::floor<std::chrono::seconds>(t).time_since_epoch().count();

@@ -55,6 +55,38 @@ bool parse_runtimes(const std::vector<std::string>& texts, ServeOptions& options
   return true;
 }
 
+// `lambdad events VERB`: the verb that was given, or nullptr.
+struct EventsCommand {
+  lambdad::daemon::EventsOptions options;
+  CLI::App* command = nullptr;
+
+  explicit EventsCommand(CLI::App& app) {
+    using Verb = lambdad::daemon::EventsOptions::Verb;
+    command = app.add_subcommand("events", "See and mend the asynchronous events of a running daemon");
+    command->require_subcommand(1);
+    const auto verb = [&](const char* name, const char* help, Verb which) {
+      CLI::App* added = command->add_subcommand(name, help);
+      added->add_option("--endpoint", options.endpoint, "Where the daemon listens")
+          ->envname("AWS_ENDPOINT_URL")
+          ->capture_default_str();
+      added->callback([this, which] { options.verb = which; });
+      return added;
+    };
+    CLI::App* list = verb("list", "Queued and dead events", Verb::kList);
+    list->add_option("--function", options.function, "Of this function: name or ARN");
+    list->add_option("--state", options.state, "queued, dead, or processed (the latest successes)")
+        ->check(CLI::IsMember({"queued", "dead", "processed"}));
+    list->add_flag("--json", options.as_json, "Print JSON");
+    verb("show", "Events with their attempts", Verb::kShow)->add_option("ID", options.ids)->required();
+    for (CLI::App* each : {verb("replay", "Give dead events back to their functions", Verb::kReplay),
+                           verb("drop", "Remove events", Verb::kDrop)}) {
+      each->add_option("ID", options.ids);
+      each->add_flag("--all-dead", options.all, "All events that were given up");
+      each->add_option("--function", options.function, "With --all-dead: of this function only");
+    }
+  }
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -138,7 +170,10 @@ int main(int argc, char** argv) {
   add_isolation(*doctor, options);
   doctor->add_flag("--json", as_json, "Print JSON");
 
+  EventsCommand events(app);
+
   CLI11_PARSE(app, argc, argv);
+  if (*events.command) return lambdad::daemon::events(events.options);
   if (!parse_runtimes(runtimes, options)) return 2;
   if (options.data.empty()) options.data = lambdad::daemon::default_data_directory();
   if (*runtimes_command) return lambdad::daemon::list_runtimes(options, as_json);

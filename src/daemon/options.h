@@ -42,6 +42,20 @@ int serve(const ServeOptions& options);
 /// Prints each runtime with the interpreter found for it, or how to add it, as a table or JSON.
 int list_runtimes(const ServeOptions& options, bool as_json);
 
+/// What `lambdad events` was asked for.
+struct EventsOptions {
+  enum class Verb { kList, kShow, kReplay, kDrop } verb = Verb::kList;
+  std::string endpoint = "http://127.0.0.1:4566";
+  std::string function;          ///< name or ARN; empty: all
+  std::string state;             ///< of a list: queued, dead, processed; empty: queued and dead
+  std::vector<std::string> ids;  ///< of events to show, replay or drop
+  bool all = false;              ///< all dead events (of the function) instead
+  bool as_json = false;
+};
+/// Shows and mends asynchronous events of a running daemon. 0: done; 1: it refused or did not answer (said on stderr);
+/// 2: wrong usage.
+int events(const EventsOptions& options);
+
 /// Prints what this host can enforce, as `serve` would with the same options. 0: everything; 1: something is missing.
 int doctor(const ServeOptions& options, bool as_json);
 

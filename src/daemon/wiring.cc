@@ -12,6 +12,8 @@
 #include "frontdoor/frontdoor.h"
 #include "http/server.h"
 #include "invoke/async/async_plane.h"
+#include "invoke/async/event_pages.h"
+#include "invoke/async/function_target.h"
 #include "invoke/invoker.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
@@ -150,7 +152,10 @@ struct Daemon::Parts {
   std::unique_ptr<execution::EnvironmentDeps> environment_deps;
   std::unique_ptr<scheduler::Scheduler> scheduler;
   std::unique_ptr<invoke::Invoker> invoker;
+  std::unique_ptr<invoke::FunctionTarget> function_target;
+  ports::Targets targets;  // by service: what destinations and dead-letter queues name
   std::unique_ptr<invoke::AsyncPlane> async_plane;
+  std::unique_ptr<invoke::EventPages> event_pages;
 
   // The AWS services.
   aws::Dispatcher dispatcher;
@@ -231,14 +236,19 @@ Result<void> Daemon::connect() {
   p.invoker =
       std::make_unique<invoke::Invoker>(p.system, p.log, p.metrics, p.lambda->catalog(), p.ledger, *p.scheduler);
   if (p.options.aws_stream_pace) p.invoker->set_stream_pace(invoke::kAwsStreamPace);
-  LD_TRY(auto events, invoke::EventStore::open(p.loop, p.options.data + "/async.db", p.durability()));
-  p.async_plane =
-      std::make_unique<invoke::AsyncPlane>(p.system, p.log, p.metrics, std::move(events), *p.invoker,
-                                           p.lambda->catalog(), p.sqs->target(), invoke::AsyncPlane::Limits{});
+  LD_TRY(auto events, invoke::EventStore::open(p.loop, p.options.data + "/async.db", {.durability = p.durability()}));
+  p.async_plane = std::make_unique<invoke::AsyncPlane>(p.system, p.log, p.metrics, std::move(events), *p.invoker,
+                                                       p.lambda->catalog(), p.targets, invoke::AsyncPlane::Limits{});
+  p.event_pages = std::make_unique<invoke::EventPages>(
+      *p.async_plane, invoke::EventPages::Options{.account = p.options.account, .region = p.options.region});
+  p.function_target = std::make_unique<invoke::FunctionTarget>(p.system, *p.invoker, p.lambda->catalog());
+  p.targets.add("sqs", p.sqs->target());
+  p.targets.add("lambda", *p.function_target);
   p.invoker->set_enqueue([&p](ports::InvocationRequest request) { return p.async_plane->accept(std::move(request)); });
   p.lambda->set_invoker(*p.invoker);
   p.lambda->set_stream_invoker(*p.invoker);
   p.lambda->set_images(p.image_sources);
+  p.lambda->set_targets(p.targets);
   p.lambda->catalog().on_change([&p](const ports::FunctionRef& function) {
     p.scheduler->retire_others(function, p.lambda->catalog().snapshots(function));
   });
@@ -290,6 +300,7 @@ Result<void> Daemon::connect() {
                 if (!written) p.log.error("clock_not_stored", {{"reason", written.error().detail}});
               },
           .code_download = [&p](http::Request request) { return p.lambda->code_download(std::move(request)); },
+          .events = [&p](http::Request request) { return p.event_pages->handle(std::move(request)); },
           .is_function_url = function_urls::FunctionUrlService::is_url_host,
           .function_url = [&p](http::Request request) { return p.function_urls->handle(std::move(request)); },
           .image_upload = [&p](http::Request request) { return p.ecr->archive_upload().handle(std::move(request)); },

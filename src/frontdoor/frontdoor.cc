@@ -90,6 +90,9 @@ Async<http::Response> FrontDoor::handle(http::Request request) {
   if (path == "/_lambdad/images" && options_.image_upload) co_return co_await options_.image_upload(std::move(request));
   const bool reading = request.method == "GET" || request.method == "HEAD";
   if (path == "/_lambdad/clock") co_return co_await clock(std::move(request));
+  if ((path == "/_lambdad/events" || path.starts_with("/_lambdad/events/")) && options_.events) {
+    co_return co_await options_.events(std::move(request));
+  }
   if (!reading) co_return wrong_method("GET");
   if (path == "/_lambdad/health") co_return health();
   if (path == "/metrics") {
@@ -98,7 +101,7 @@ Async<http::Response> FrontDoor::handle(http::Request request) {
     co_return response;
   }
   if (path.starts_with("/_localstack/")) co_return localstack(request);
-  co_return problem(404, "there is no such page; see /_lambdad/health, /_lambdad/clock, /metrics");
+  co_return problem(404, "there is no such page; see /_lambdad/health, /_lambdad/clock, /_lambdad/events, /metrics");
 }
 
 http::Response FrontDoor::health() const {

@@ -21,6 +21,7 @@ namespace lambdad::frontdoor {
 /// | --- | --- |
 /// | GET /_lambdad/health | 200 {"status":"ok",...} or 503 with what is wrong |
 /// | GET, POST /_lambdad/clock | AWS's time; moves it forward |
+/// | /_lambdad/events... | asynchronous events: see, replay, remove |
 /// | GET /_lambdad/code/... | a function's zip, with the token of GetFunction's Code.Location |
 /// | PUT, POST /_lambdad/images | takes an archive of a container image |
 /// | GET /metrics | Prometheus text |
@@ -44,6 +45,8 @@ class FrontDoor {
     std::function<void(Duration offset)> clock_moved;
     /// Answers GET /_lambdad/code/...: downloads that GetFunction's Code.Location names.
     std::function<Async<http::Response>(http::Request)> code_download;
+    /// Answers /_lambdad/events and what is below it.
+    std::function<Async<http::Response>(http::Request)> events;
     /// Whether a Host field names a function URL, and who answers for it.
     std::function<bool(std::string_view host)> is_function_url;
     std::function<Async<http::Response>(http::Request)> function_url;

@@ -72,11 +72,13 @@ struct FunctionVersion {
 };
 using FunctionVersionPtr = std::shared_ptr<const FunctionVersion>;
 
-/// How asynchronous events for one qualifier are retried. Defaults as AWS's.
+/// How asynchronous events for one qualifier are retried and who is told of their end. Defaults as AWS's.
 /// Source: Lambda API reference, PutFunctionEventInvokeConfig.
 struct EventInvokeConfig {
   int maximum_retry_attempts = 2;       ///< 0..2
   Duration maximum_event_age = 21600s;  ///< 60 s..6 h
+  std::string on_success;               ///< ARN of a destination; empty: none
+  std::string on_failure;               ///< ARN of a destination; empty: none
 };
 
 /// Why a function cannot be resolved, in the terms of the answer to Invoke.

@@ -78,6 +78,7 @@ struct Database::Impl {
 
   // What the completions need on the loop; they may run after the database is gone.
   struct LoopSide {
+    Impl* owner = nullptr;  // null once it is closed
     std::size_t under_way = 0;
     // Both held while a piece is under way: the loop must not run out, and virtual time must not move, while its result
     // is on another thread.
@@ -295,18 +296,22 @@ struct Database::Impl {
     while (writes.take(waiting, healthy.load() ? std::nullopt : std::optional(options.probe_interval))) {
       Pieces batch = slice(waiting, options.batch_max);
       std::lock_guard turn(writer_turn);
-      if (batch.empty()) {
-        if (!healthy.load()) probe();
-        continue;
+      if (!batch.empty()) {
+        write_batch(std::move(batch));
+      } else if (!healthy.load()) {
+        probe();
       }
-      auto failure = run_batch(batch);
-      if (failure) {
-        for (auto& piece : batch) piece->failure = failure;
-      }
-      (failure ? failures : works).fetch_add(batch.size(), std::memory_order_relaxed);
-      report(std::move(batch));
-      checkpoint_if_due();
     }
+  }
+
+  void write_batch(Pieces batch) {
+    auto failure = run_batch(batch);
+    if (failure) {
+      for (auto& piece : batch) piece->failure = failure;
+    }
+    (failure ? failures : works).fetch_add(batch.size(), std::memory_order_relaxed);
+    report(std::move(batch));
+    checkpoint_if_due();
   }
 
   // --- reader ---
@@ -314,27 +319,56 @@ struct Database::Impl {
   void read_loop() {
     Pieces waiting;
     while (reads.take(waiting, std::nullopt)) {
-      Pieces batch = slice(waiting, kReadBatchMax);
-      auto begun = reader->run("BEGIN");
-      Transaction tx(*reader);
-      for (auto& piece : batch) {
-        if (begun) (void)piece->run(tx);
-        if (!begun) {
-          piece->failure = begun.error();
-        } else if (reader->broken()) {
-          // The next piece gets a new transaction: it may read what is not damaged.
-          piece->failure = reader->broken();
-          reader->rollback();
-          begun = reader->run("BEGIN");
-        }
-      }
-      reader->rollback();
-      report(std::move(batch));
+      read_batch(slice(waiting, kReadBatchMax));
     }
+  }
+
+  void read_batch(Pieces batch) {
+    auto begun = reader->run("BEGIN");
+    Transaction tx(*reader);
+    for (auto& piece : batch) {
+      if (begun) (void)piece->run(tx);
+      if (!begun) {
+        piece->failure = begun.error();
+      } else if (reader->broken()) {
+        // The next piece gets a new transaction: it may read what is not damaged.
+        piece->failure = reader->broken();
+        reader->rollback();
+        begun = reader->run("BEGIN");
+      }
+    }
+    reader->rollback();
+    report(std::move(batch));
+  }
+
+  // --- Threads::kLoop ---
+
+  Pieces loop_writes;
+  Pieces loop_reads;
+  bool turn_posted = false;
+
+  void push_on_loop(Kind kind, std::unique_ptr<Piece> piece) {
+    (kind == Kind::kWrite ? loop_writes : loop_reads).push_back(std::move(piece));
+    post_turn();
+  }
+  void post_turn() {
+    if (std::exchange(turn_posted, true)) return;
+    asio::post(loop, [side = loop_side] {
+      if (side->owner != nullptr) side->owner->turn();
+    });
+  }
+  // One batch each of what waits.
+  void turn() {
+    turn_posted = false;
+    if (!loop_writes.empty()) write_batch(slice(loop_writes, options.batch_max));
+    if (!loop_reads.empty()) read_batch(slice(loop_reads, kReadBatchMax));
+    if (!loop_writes.empty() || !loop_reads.empty()) post_turn();
   }
 
   void close() {
     if (std::exchange(closed, true)) return;
+    while (!loop_writes.empty() || !loop_reads.empty()) turn();
+    loop_side->owner = nullptr;
     writes.close();
     reads.close();
     if (writer_thread.joinable()) writer_thread.join();
@@ -362,6 +396,8 @@ Result<std::unique_ptr<Database>> Database::open(Loop& loop, std::string path, s
   std::unique_ptr<Database> database(new Database(loop));
   database->impl_ = std::move(impl);
   Impl* running = database->impl_.get();
+  running->loop_side->owner = running;
+  if (options.threads == Threads::kLoop) return database;
   running->writer_thread = std::thread([running] { running->write_loop(); });
   running->reader_thread = std::thread([running] { running->read_loop(); });
   return database;
@@ -382,7 +418,11 @@ void Database::enqueue(Kind kind, std::unique_ptr<Piece> piece) {
     impl.loop_side->guard.emplace(loop_.get_executor());
     impl.loop_side->offloaded.emplace(impl.offloaded.begin());
   }
-  (kind == Kind::kWrite ? impl.writes : impl.reads).push(std::move(piece));
+  if (impl.options.threads == Threads::kLoop) {
+    impl.push_on_loop(kind, std::move(piece));
+  } else {
+    (kind == Kind::kWrite ? impl.writes : impl.reads).push(std::move(piece));
+  }
 }
 
 Result<void> Database::run_now(const std::function<Result<void>(Transaction&)>& work) {

@@ -90,6 +90,10 @@ enum class Durability {
 /// that it fails only where the whole batch fails anyway: every piece of the batch gets its error then.
 enum class OnError { kUndoPiece, kUndoBatch };
 
+/// Where work runs. kLoop is for simulations: on later turns of the loop, in an order that is the same every time;
+/// nothing probes a disk that failed but the next write.
+enum class Threads { kOwn, kLoop };
+
 /// One SQLite file (WAL) with one writer thread and one reader thread.
 ///
 /// Group commit: the writer takes everything that is waiting, runs each piece of work in a savepoint of one shared
@@ -115,6 +119,7 @@ class Database {
  public:
   struct Options {
     Durability durability = Durability::kFull;
+    Threads threads = Threads::kOwn;
     std::size_t batch_max = 512;            ///< pieces of work per commit
     std::size_t under_way_max = 65536;      ///< pieces given and not yet reported; more fail with kUnavailable
     std::uint32_t checkpoint_pages = 1000;  ///< WAL length (4 KiB pages) that asks for a checkpoint

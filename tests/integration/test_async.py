@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 
 import support
 from support import Daemon, DaemonTest
@@ -143,6 +144,143 @@ class Retries(DaemonTest):
         self.settled()
         self.daemon.advance("5m")
         self.assertEqual([{"n": 2, "id": request}], self.ran())
+
+
+class Destinations(DaemonTest):
+    """Each on a daemon of its own: they move the clock."""
+
+    def setUp(self):
+        self.daemon = Daemon()
+        self.addCleanup(self.daemon.close)
+        self.lambda_, self.sqs = self.daemon.client("lambda"), self.daemon.client("sqs")
+        self.done, self.failed, self.dead = (self.sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("done", "failed", "dead"))
+
+    def create(self, name, source, **options):
+        return support.create_function(self.lambda_, name, source, **options)
+
+    def send(self, name, **event):
+        return self.lambda_.invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps(event))["ResponseMetadata"]["RequestId"]
+
+    def configure(self, name, success=None, failure=None, **options):
+        destinations = {kind: {"Destination": arn} for kind, arn in (("OnSuccess", success), ("OnFailure", failure)) if arn}
+        return self.lambda_.put_function_event_invoke_config(FunctionName=name, DestinationConfig=destinations, **options)
+
+    def test_success_and_failure_are_told_with_the_exact_records(self):
+        self.create("f", "def handler(event, context):\n    if event.get('fail'): raise ValueError('as asked')\n    return {'got': event['n']}\n",
+                    DeadLetterConfig={"TargetArn": self.queue_arn(self.dead)})
+        answer = self.configure("f", self.queue_arn(self.done), self.queue_arn(self.failed), MaximumRetryAttempts=1)
+        self.assertEqual(self.queue_arn(self.done), answer["DestinationConfig"]["OnSuccess"]["Destination"])
+        self.assertEqual(answer["DestinationConfig"], self.lambda_.get_function_event_invoke_config(FunctionName="f")["DestinationConfig"])
+        good = self.send("f", n=1)
+        (message,) = self.receive(self.done)
+        record = json.loads(message["Body"])
+        self.assertRegex(record.pop("timestamp"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+        self.assertEqual({
+            "version": "1.0",
+            "requestContext": {"requestId": good, "functionArn": "arn:aws:lambda:us-east-1:000000000000:function:f:$LATEST",
+                               "condition": "Success", "approximateInvokeCount": 1},
+            "requestPayload": {"n": 1},
+            "responseContext": {"statusCode": 200, "executedVersion": "$LATEST"},
+            "responsePayload": {"got": 1},
+        }, record)
+        bad = self.send("f", n=2, fail=True)
+        self.daemon.advance("0s")
+        self.daemon.advance("61s")
+        (message,) = self.receive(self.failed)
+        record = json.loads(message["Body"])
+        self.assertEqual({"requestId": bad, "functionArn": "arn:aws:lambda:us-east-1:000000000000:function:f:$LATEST",
+                          "condition": "RetriesExhausted", "approximateInvokeCount": 2}, record["requestContext"])
+        self.assertEqual({"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"}, record["responseContext"])
+        self.assertEqual("as asked", record["responsePayload"]["errorMessage"])
+        (letter,) = self.receive(self.dead)
+        self.assertEqual({"n": 2, "fail": True}, json.loads(letter["Body"]))
+        self.assertEqual([], self.receive_all(self.done))
+
+    def test_a_function_is_a_destination(self):
+        self.create("first", "def handler(event, context): return event['n'] + 1\n")
+        self.create("second", "def handler(event, context): return [event['requestContext']['condition'], event['responsePayload']]\n")
+        self.configure("first", "arn:aws:lambda:us-east-1:000000000000:function:second")
+        self.configure("second", self.queue_arn(self.done))
+        self.send("first", n=41)
+        (message,) = self.receive(self.done)
+        self.assertEqual(["Success", 42], json.loads(message["Body"])["responsePayload"])
+
+    def test_functions_that_are_destinations_of_each_other_are_stopped(self):
+        for name, other in (("ping", "pong"), ("pong", "ping")):
+            self.create(name, "def handler(event, context): return 1\n")
+        for name, other in (("ping", "pong"), ("pong", "ping")):
+            self.configure(name, "arn:aws:lambda:us-east-1:000000000000:function:" + other, self.queue_arn(self.failed))
+        self.send("ping")
+        (message,) = self.receive(self.failed)
+        record = json.loads(message["Body"])
+        self.assertEqual("RecursiveLoop", record["requestContext"]["condition"])
+        self.assertNotIn("responsePayload", record)
+
+    def test_what_cannot_be_a_destination_is_refused(self):
+        self.create("f", "def handler(event, context): return 1\n")
+        fifo = self.queue_arn(self.done) + ".fifo"
+        for destinations, text in (
+                ({"OnSuccess": {"Destination": "arn:aws:lambda:us-east-1:000000000000:function:f"}}, "You can't specify the function as a destination for itself."),
+                ({"OnSuccess": {"Destination": "arn:aws:sqs:us-east-1:000000000000:nowhere"}}, "The destination ARN arn:aws:sqs:us-east-1:000000000000:nowhere is invalid."),
+                ({"OnFailure": {"Destination": fifo}}, "The destination ARN %s is invalid." % fifo),
+                ({"OnSuccess": {"Destination": "arn:aws:s3:::bucket"}}, "The provided destination config DestinationConfig(onSuccess=OnSuccess(destination=arn:aws:s3:::bucket), onFailure=null) is invalid.")):
+            with self.subTest(text), self.assertRaises(self.lambda_.exceptions.InvalidParameterValueException) as refused:
+                self.lambda_.put_function_event_invoke_config(FunctionName="f", DestinationConfig=destinations)
+            self.assertEqual(text, refused.exception.response["Error"]["Message"])
+
+
+class Events(DaemonTest):
+    """lambdad's own view of events."""
+
+    def setUp(self):
+        self.daemon = Daemon()
+        self.addCleanup(self.daemon.close)
+        self.lambda_ = self.daemon.client("lambda")
+
+    def command(self, *arguments):
+        done = subprocess.run([str(support.LAMBDAD), "events", *arguments[:1], "--endpoint", self.daemon.url, *arguments[1:]],
+                              capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_a_dead_event_is_seen_and_replayed_to_mended_code(self):
+        support.create_function(self.lambda_, "f", "def handler(event, context):\n    print('about to fail')\n    raise ValueError('no')\n")
+        self.lambda_.put_function_event_invoke_config(FunctionName="f", MaximumRetryAttempts=1)
+        request = self.lambda_.invoke(FunctionName="f", InvocationType="Event", Payload=b'{"n":1}')["ResponseMetadata"]["RequestId"]
+        self.daemon.advance("0s")
+        status, queued = self.daemon.json("GET", "/_lambdad/events?state=queued")
+        self.assertEqual(200, status)
+        (event,) = queued["events"]
+        self.assertEqual((request, 1), (event["requestId"], event["attempts"]))
+        self.daemon.advance("61s")
+        self.daemon.restart()
+        self.lambda_ = self.daemon.client("lambda")
+        status, out, err = self.command("list", "--state", "dead", "--json")
+        self.assertEqual(0, status, err)
+        (event,) = json.loads(out)
+        self.assertEqual("RetriesExhausted", event["condition"])
+        status, out, err = self.command("show", str(event["id"]))
+        self.assertEqual(0, status, err)
+        shown = json.loads(out)
+        self.assertEqual(["function_error", "function_error"], [attempt["outcome"] for attempt in shown["history"]])
+        self.assertIn("about to fail", shown["history"][0]["log"])
+        self.assertEqual('{"n":1}', shown["payload"])
+
+        self.lambda_.update_function_code(FunctionName="f", ZipFile=support.zipped({"function.py": "def handler(event, context): return event['n']\n"}))
+        self.lambda_.get_waiter("function_updated_v2").wait(FunctionName="f")
+        self.assertEqual((0, "replayed %d\n" % event["id"], ""), self.command("replay", "--all-dead", "--function", "f"))
+        self.daemon.advance("0s")
+        status, processed = self.daemon.json("GET", "/_lambdad/events?state=processed")
+        self.assertEqual([request], [each["requestId"] for each in processed["events"]])
+        self.assertEqual([], self.daemon.json("GET", "/_lambdad/events")[1]["events"])
+        self.assertEqual(1, self.command("show", "99999")[0])
+
+    def test_a_queued_event_is_dropped(self):
+        support.create_function(self.lambda_, "f", "def handler(event, context): raise ValueError('no')\n")
+        self.lambda_.invoke(FunctionName="f", InvocationType="Event")
+        self.daemon.advance("0s")
+        (event,) = self.daemon.json("GET", "/_lambdad/events")[1]["events"]
+        self.assertEqual((0, "removed %d\n" % event["id"], ""), self.command("drop", str(event["id"])))
+        self.assertEqual([], self.daemon.json("GET", "/_lambdad/events")[1]["events"])
 
 
 class Clock(DaemonTest):

@@ -1,15 +1,19 @@
-"""kill -9 under load: what was accepted is run."""
+"""kill -9 under load: what was accepted is run. LAMBDAD_KILL_ROUNDS=200 says how often."""
 
+import errno
 import json
+import os
 import random
+import re
 import threading
+import unittest
 
 import support
 from support import Daemon, DaemonTest
 
 EVENTS = 1000
 SENDERS = 8
-ROUNDS = 3 if support.QUICK else 20
+ROUNDS = int(os.environ.get("LAMBDAD_KILL_ROUNDS", 3 if support.QUICK else 20))
 
 
 class Round:
@@ -120,3 +124,52 @@ class Kill9(DaemonTest):
             print("  round %d: killed after %d accepted; %d accepted, all ran, %d attempts more than events"
                   % (number, before, len(round_.accepted), taken - len(seen)), flush=True)
         self.assertTrue(self.daemon.healthy())
+
+
+# Puts the data directory, the last argument, on a file system of its own, in a mount namespace of its own.
+SMALL_DISK = ["unshare", "--mount", "sh", "-c",
+              'for last; do :; done; mkdir -p "$last" && mount -t tmpfs -o size=32m lambdad-test "$last" && exec "$@"', "sh"]
+
+
+@unittest.skipUnless(os.geteuid() == 0, "mounts a file system")
+class FullDisk(DaemonTest):
+    def setUp(self):
+        self.daemon = Daemon(prefix=SMALL_DISK)
+        self.addCleanup(self.daemon.close)
+        support.create_function(self.daemon.client("lambda"), "echo", support.native_bootstrap(), "provided.al2023")
+
+    def send(self, n):
+        return self.daemon.request("POST", "/2015-03-31/functions/echo/invocations", b'{"n":%d}' % n, {"X-Amz-Invocation-Type": "Event"})[0]
+
+    def metric(self, name):
+        text = self.daemon.request("GET", "/metrics")[2].decode()
+        return sum(float(value) for value in re.findall(r"^%s\{[^}]*\} (\S+)$" % name, text, re.M))
+
+    def test_accepting_stops_and_resumes_and_nothing_accepted_is_lost(self):
+        fill = "/proc/%d/root%s/fill" % (self.daemon.process.pid, self.daemon.data)
+        accepted = refused = 0
+        for n in range(50):
+            accepted += self.send(n) == 202
+        self.assertEqual(50, accepted)
+        with open(fill, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * 4096)
+            except OSError as problem:
+                self.assertEqual(errno.ENOSPC, problem.errno)
+        # What SQLite has of the disk already may take a few more.
+        for n in range(20_000):
+            status = self.send(1000 + n)
+            accepted += status == 202
+            refused += status == 500
+            self.assertIn(status, (202, 500))
+            if refused >= 5:
+                break
+        self.assertGreaterEqual(refused, 5)
+        self.assertEqual(503, self.daemon.request("GET", "/_lambdad/health")[0])
+        os.unlink(fill)
+        support.eventually("there is space again", lambda: self.daemon.request("GET", "/_lambdad/health")[0] == 200)
+        self.assertEqual(202, self.send(0))
+        support.eventually("every accepted event has run",
+                           lambda: self.metric("lambdad_async_events_succeeded_total") == accepted + 1)
+        self.assertEqual(accepted + 1, self.metric("lambdad_async_events_received_total"))

@@ -1,12 +1,15 @@
 #pragma once
 
 #include <deque>
-#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
 
+#include "invoke/async/commit_until_stored.h"
+#include "invoke/async/deliveries.h"
 #include "invoke/async/event_store.h"
+#include "invoke/async/lanes.h"
+#include "invoke/async/outbox.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include "ports/functions.h"
@@ -20,31 +23,27 @@ inline constexpr std::size_t kEventBytesMax = 1048576;
 
 /// Event invocations: a durable queue, and the consumer that runs functions from it.
 ///
-///   accept ─commit─▶ ready ─▶ attempt ─▶ success: row removed
-///                      ▲         ├─ retry: row updated, waits for its due time (AWS's clock)
-///                      └─ due ◀──┘
-///                                └─ given up: dead-letter queue, then row removed
+///   accept ─commit─▶ queued ─▶ attempt ─▶ ended: processed, or given up
+///                       ▲          │          │ one commit: the event's end and the deliveries that it causes
+///                       └──retry───┘          ▼
+///                   (AWS's clock)         outbox ─▶ destinations, dead-letter queue
 ///
-/// An event is accepted when its row is committed, and its row goes only after the commit of what became of it; a crash
-/// in between repeats the last attempt (at least once, as AWS promises). Attempt counts and due times survive.
-/// Functions take turns, so a function with a long backlog delays no other. What a function is when the attempt begins
-/// counts: code, configuration, retry settings and dead-letter queue are looked up then.
-///
-/// A dead-letter queue that cannot be reached for the moment is tried again; one that is gone or refuses loses the
-/// event, counted in lambdad_async_dead_letter_errors_total and logged, as AWS does (DeadLetterErrors).
+/// An event is accepted when its row is committed, and it ends in one commit with what is delivered because of it; a
+/// crash repeats the attempt or the delivery it interrupted (at least once, as AWS promises) and nothing else. Attempt
+/// counts and due times survive. Functions take turns (Lanes). What a function is when the attempt begins counts: code,
+/// alias, retry settings, destinations and dead-letter queue are looked up then.
 ///
 /// Ownership: owns store and tasks; borrows the rest. Threading: the loop only.
-/// End: stop() lets running attempts finish; what is not finished stays in the store.
+/// End: stop() lets running attempts and deliveries finish; what is not finished stays in the store.
 class AsyncPlane {
  public:
   struct Limits {
-    std::size_t running_max = 256;               ///< attempts at a time
-    std::size_t running_per_function_max = 32;   ///< of one function
-    std::size_t payload_memory_max = 256 << 20;  ///< bytes of payloads kept in memory; the others are read when due
+    Lanes::Limits lanes = {};
+    Outbox::Limits outbox = {};
+    std::size_t recent_max = 1000;  ///< processed events that are remembered, in memory only
   };
   AsyncPlane(System& system, Logger& log, Metrics& metrics, std::unique_ptr<EventStore> store,
-             ports::FunctionInvoker& invoker, ports::FunctionCatalog& catalog, ports::Target& dead_letters,
-             Limits limits);
+             ports::FunctionInvoker& invoker, ports::FunctionCatalog& catalog, ports::Target& targets, Limits limits);
   ~AsyncPlane();
 
   /// Takes up what an earlier run left. Call once, before accept().
@@ -53,33 +52,36 @@ class AsyncPlane {
   Async<Result<void>> accept(ports::InvocationRequest request);
   Async<void> stop();
 
-  /// Events that are accepted and not finished.
-  std::size_t size() const { return events_.size(); }
+  /// Events that are accepted and not ended.
+  std::size_t size() const { return lanes_.queued(); }
+  /// Those of them that are in memory, waiting or running.
+  std::size_t in_memory() const { return lanes_.in_memory(); }
   bool healthy() const { return store_->healthy(); }
 
- private:
-  struct Lane;  // the events of one function that are due, in order of becoming so
-  struct Tracked : Event {
-    /// Held from the dispatch to the end of the attempt, but not while somebody else (the invoker) works for the event
-    /// or nothing but a pause goes on.
-    Activity::Token busy;
-  };
-  using EventPtr = std::shared_ptr<Tracked>;
+  // For people: see and mend.
 
-  Lane& lane_of(const ports::FunctionRef& function);
-  void make_ready(EventPtr event);
-  void wait_until_due(EventPtr event);
-  void dispatch();
-  Async<void> run(EventPtr event, Lane* lane);
+  /// A processed event, remembered for a while.
+  struct Processed {
+    Event event;
+    Attempt attempt;  ///< the successful one
+  };
+  const std::deque<Processed>& recent() const { return recent_; }
+  Async<Result<EventStore::Page>> list(EventStore::Filter filter) { return store_->list(std::move(filter)); }
+  Async<Result<EventStore::Details>> show(std::int64_t id) { return store_->show(id); }
+  /// Gives a dead event back to its function, with the same request id and an age of zero. kNotFound.
+  Async<Result<void>> replay(std::int64_t id);
+  /// Removes a queued or dead event. kNotFound; kConflict while an attempt of it runs.
+  Async<Result<void>> drop(std::int64_t id);
+
+ private:
+  struct FunctionMetrics;
+  FunctionMetrics& metrics_of(const ports::FunctionRef& function);
+  Async<void> run(EventPtr event);
   Async<void> attempt(EventPtr event);
-  Async<void> give_up(EventPtr event, GiveUp reason, std::string error_payload);
-  Async<bool> dead_letter(EventPtr event, GiveUp reason, std::string error_payload);
-  Async<void> pause(EventPtr event, Duration length);
-  Async<void> finish(EventPtr event);
-  Async<void> watch_due();
-  /// Repeats a commit until it succeeds: an attempt that was made must not be forgotten because the disk was full.
-  template <class Commit>
-  Async<void> insist(EventPtr event, const char* what, Commit commit);
+  Async<void> retry(EventPtr event, RetryAt retry, Attempt attempt);
+  Async<void> end(EventPtr event, EventEnd end, std::optional<Attempt> attempt);
+  Async<Result<std::string>> payload_of(EventPtr event);
+  void remember(const Event& event, Attempt attempt);
 
   System& system_;
   Logger& log_;
@@ -87,25 +89,15 @@ class AsyncPlane {
   std::unique_ptr<EventStore> store_;
   ports::FunctionInvoker& invoker_;
   ports::FunctionCatalog& catalog_;
-  ports::Target& dead_letters_;
   Limits limits_;
-  Counter& received_;
-  Counter& succeeded_;
-  Counter& retries_;
-  Counter& dead_letter_errors_;
-
-  std::unordered_map<std::int64_t, EventPtr> events_;
-  std::multimap<WallTime, EventPtr> waiting_;  ///< by due time
-  std::map<std::string, std::unique_ptr<Lane>> lanes_;
-  std::deque<Lane*> turn_;  ///< lanes that have something ready and may run it
-  std::size_t running_ = 0;
-  std::size_t payload_memory_ = 0;
+  Worker worker_;
+  std::unordered_map<std::string, std::unique_ptr<FunctionMetrics>> function_metrics_;  ///< by name
+  std::deque<Processed> recent_;
   std::size_t accepting_ = 0;  ///< commits of accept() under way
-  bool stopping_ = false;
-  Notifier due_changed_;
   Notifier accepted_all_;
+  Lanes lanes_;
+  Outbox outbox_;
   TaskGroup attempts_;
-  TaskGroup upkeep_;
 };
 
 }  // namespace lambdad::invoke

@@ -233,8 +233,12 @@ api::FunctionEventInvokeConfig to_event_invoke_config(const Function& function, 
   out.function_arn = function.arn(qualifier).str();
   out.maximum_retry_attempts = settings.maximum_retry_attempts;
   out.maximum_event_age_in_seconds = settings.maximum_event_age_seconds;
-  // Always there, and empty.
-  out.destination_config = api::DestinationConfig{.on_success = api::OnSuccess{}, .on_failure = api::OnFailure{}};
+  // Both are always there, if empty.
+  out.destination_config.emplace();
+  out.destination_config->on_success.emplace();
+  out.destination_config->on_failure.emplace();
+  if (!settings.on_success.empty()) out.destination_config->on_success->destination = settings.on_success;
+  if (!settings.on_failure.empty()) out.destination_config->on_failure->destination = settings.on_failure;
   return out;
 }
 

@@ -66,10 +66,13 @@ enum class UpdateStatus { kNone, kInProgress, kSuccessful, kFailed };
 std::string_view state_name(State state);
 std::string_view update_status_name(UpdateStatus status);
 
-/// How asynchronous events of one qualifier are retried; members that were not set are absent.
+/// How asynchronous events of one qualifier are retried and who is told of their end; members that were not set are
+/// absent.
 struct EventInvokeSettings {
   std::optional<int> maximum_retry_attempts;
   std::optional<int> maximum_event_age_seconds;
+  std::string on_success;  ///< ARN; empty: none
+  std::string on_failure;  ///< ARN; empty: none
   WallTime last_modified{};
   bool operator==(const EventInvokeSettings&) const = default;
 };

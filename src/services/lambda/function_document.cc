@@ -203,6 +203,8 @@ json::Value to_document(const Function& function) {
     if (settings.maximum_event_age_seconds) {
       entry.append("maximum_event_age_seconds", *settings.maximum_event_age_seconds);
     }
+    if (!settings.on_success.empty()) entry.append("on_success", settings.on_success);
+    if (!settings.on_failure.empty()) entry.append("on_failure", settings.on_failure);
     return entry;
   });
   append_all(object, "policies", function.policies, [](const Policy& policy) {
@@ -292,6 +294,8 @@ Result<Function> function_from_document(const json::Value& document) {
     function.event_invoke.emplace(
         name, EventInvokeSettings{.maximum_retry_attempts = each.maybe_integer("maximum_retry_attempts"),
                                   .maximum_event_age_seconds = each.maybe_integer("maximum_event_age_seconds"),
+                                  .on_success = each.text_or("on_success", ""),
+                                  .on_failure = each.text_or("on_failure", ""),
                                   .last_modified = each.time("last_modified_ms")});
     return each.done();
   }));

@@ -448,6 +448,8 @@ ports::EventInvokeConfig Functions::event_invoke_config(const ports::FunctionRef
   if (place->second.maximum_event_age_seconds) {
     config.maximum_event_age = std::chrono::seconds(*place->second.maximum_event_age_seconds);
   }
+  config.on_success = place->second.on_success;
+  config.on_failure = place->second.on_failure;
   return config;
 }
 

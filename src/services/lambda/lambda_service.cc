@@ -62,6 +62,7 @@ Async<void> LambdaService::settle() { co_await impl_->functions.settle(); }
 void LambdaService::set_images(package::ImageSources& images) { impl_->functions.set_images(images); }
 void LambdaService::set_invoker(ports::FunctionInvoker& invoker) { impl_->lambda.invoker = &invoker; }
 void LambdaService::set_stream_invoker(ports::StreamInvoker& invoker) { impl_->lambda.stream_invoker = &invoker; }
+void LambdaService::set_targets(ports::Targets& targets) { impl_->lambda.targets = &targets; }
 ports::FunctionCatalog& LambdaService::catalog() { return impl_->functions; }
 void LambdaService::set_provisioner(ports::EnvironmentProvisioner& provisioner) {
   impl_->functions.set_provisioner(provisioner);

@@ -11,6 +11,7 @@
 #include "package/package_store.h"
 #include "ports/functions.h"
 #include "ports/response_stream.h"
+#include "ports/targets.h"
 #include "services/lambda/runtimes.h"
 #include "store/database.h"
 #include "system/system.h"
@@ -48,6 +49,8 @@ class LambdaService {
   void set_invoker(ports::FunctionInvoker& invoker);
   /// Without one InvokeWithResponseStream answers ServiceException.
   void set_stream_invoker(ports::StreamInvoker& invoker);
+  /// What destinations and dead-letter queues may name; without, no destination is served.
+  void set_targets(ports::Targets& targets);
   ports::FunctionCatalog& catalog();
   /// From here on environments of provisioned concurrency are made. After start(), when they can be.
   void set_provisioner(ports::EnvironmentProvisioner& provisioner);

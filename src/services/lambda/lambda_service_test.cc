@@ -309,7 +309,9 @@ TEST_F(LambdaServiceTest, CreateRefusesWhatAwsRefuses) {
       {{{"DeadLetterConfig", json::Object{{"TargetArn", "arn:aws:sqs:us-east-1:111122223333:q.fifo"}}}},
        400,
        "InvalidParameterValueException",
-       "The dead-letter target arn:aws:sqs:us-east-1:111122223333:q.fifo must be the ARN of a standard SQS queue."},
+       "The dead-letter target arn:aws:sqs:us-east-1:111122223333:q.fifo must be the ARN of a standard SQS queue or a "
+       "standard "
+       "SNS topic."},
       {{{"FunctionName", "arn:aws:lambda:us-east-1:999988887777:function:f"}}, 403, "AccessDeniedException", "<none>"},
       {{{"FunctionName", "arn:aws:lambda:eu-west-1:111122223333:function:f"}},
        404,

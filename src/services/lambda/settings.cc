@@ -9,6 +9,7 @@
 
 #include "base/arn.h"
 #include "base/json.h"
+#include "services/lambda/destinations.h"
 
 namespace lambdad::lambda {
 namespace {
@@ -40,18 +41,6 @@ std::unexpected<aws::Error> above_maximum(std::string_view member, int value, in
       "1 validation error detected: Value '{}' at '{}' failed to satisfy constraint: Member must have value "
       "less than or equal to {}",
       value, member, maximum)));
-}
-
-aws::Outcome<void> check_dead_letter_target(const std::string& text, std::string_view operation) {
-  const auto arn = Arn::parse(text);
-  if (arn && arn->service == "sns") {
-    return std::unexpected(aws::not_served("lambda", operation, "DeadLetterConfig.TargetArn naming an SNS topic"));
-  }
-  if (!arn || arn->service != "sqs" || arn->resource.empty() || arn->resource.ends_with(".fifo")) {
-    return std::unexpected(api::invalid_parameter_value(
-        fmt::format("The dead-letter target {} must be the ARN of a standard SQS queue.", text)));
-  }
-  return {};
 }
 
 }  // namespace
@@ -103,7 +92,7 @@ aws::Outcome<void> check_tag_count(std::size_t count) {
 }
 
 aws::Outcome<void> apply_change(SettingsChange change, std::string_view operation, const std::string& function_name,
-                                const RuntimeCheck& host, Settings& settings) {
+                                const RuntimeCheck& host, ports::Targets* targets, Settings& settings) {
   if (change.timeout && *change.timeout > kTimeoutSecondsMax) {
     return above_maximum("timeout", *change.timeout, kTimeoutSecondsMax);
   }
@@ -126,7 +115,7 @@ aws::Outcome<void> apply_change(SettingsChange change, std::string_view operatio
   if (change.dead_letter_config) {
     const std::string target = change.dead_letter_config->target_arn.value_or("");
     if (!target.empty()) {
-      if (auto accepted = check_dead_letter_target(target, operation); !accepted) return accepted;
+      if (auto accepted = check_dead_letter_target(target, targets, operation); !accepted) return accepted;
     }
     settings.dead_letter_arn = target;
   }

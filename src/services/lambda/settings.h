@@ -7,6 +7,7 @@
 
 #include "aws/error.h"
 #include "aws/gen/lambda.h"
+#include "ports/targets.h"
 #include "services/lambda/function.h"
 #include "services/lambda/runtimes.h"
 
@@ -46,10 +47,10 @@ SettingsChange settings_change(Request& in) {
 }
 
 /// Applies `change` to `settings`, or says why not. `operation` and the function's name are for texts and defaults.
-/// What AWS offers and lambdad does not is refused by name (SnapStart, SNS dead-letter topics). Errors:
-/// ValidationException, InvalidParameterValueException, NotImplementedException.
+/// What AWS offers and lambdad does not is refused by name (SnapStart). `targets`: as check_dead_letter_target().
+/// Errors: ValidationException, InvalidParameterValueException, NotImplementedException.
 aws::Outcome<void> apply_change(SettingsChange change, std::string_view operation, const std::string& function_name,
-                                const RuntimeCheck& host, Settings& settings);
+                                const RuntimeCheck& host, ports::Targets* targets, Settings& settings);
 
 /// Reserved names and the 4 KB limit. Source: reference A.9, A.10.
 aws::Outcome<void> check_environment(const std::map<std::string, std::string>& variables);

@@ -53,6 +53,11 @@ class SqsService::QueueTarget final : public ports::Target {
     co_return co_await broker_.send(queue, std::move(messages));
   }
 
+  Result<void> check(const Arn& target) override {
+    if (broker_.find(target.account, target.region, target.resource)) return {};
+    return fail(Errc::kNotFound, "there is no queue {}", target.str());
+  }
+
  private:
   Broker& broker_;
 };

@@ -26,8 +26,8 @@ Reply<api::FunctionConfiguration> create_function(Lambda* lambda, aws::RequestCo
 
   Function function{.account = ref->account, .region = ref->region, .name = ref->name};
   Settings& settings = function.current;
-  if (auto applied =
-          apply_change(settings_change(in), "CreateFunction", function.name, lambda->runtime_check, settings);
+  if (auto applied = apply_change(settings_change(in), "CreateFunction", function.name, lambda->runtime_check,
+                                  lambda->targets, settings);
       !applied) {
     co_return std::unexpected(std::move(applied.error()));
   }

@@ -1,4 +1,5 @@
 // Put-, Update-, Get-, Delete- and ListFunctionEventInvokeConfig(s)
+#include "services/lambda/destinations.h"
 #include "services/lambda/handlers/handlers.h"
 #include "services/lambda/paging.h"
 
@@ -45,9 +46,13 @@ Reply<api::FunctionEventInvokeConfig> put_function_event_invoke_config(Lambda* l
   }
   auto guard = co_await lambda->functions.lock(*ref);
   if (!exists(*lambda, *ref)) co_return std::unexpected(no_function());
+  auto destinations = check_destinations(in.destination_config, *ref, lambda->targets, "PutFunctionEventInvokeConfig");
+  if (!destinations) co_return std::unexpected(std::move(destinations.error()));
   co_return co_await commit_settings(lambda, context, *lambda->functions.find(*ref), qualifier_of(*ref),
                                      EventInvokeSettings{.maximum_retry_attempts = in.maximum_retry_attempts,
-                                                         .maximum_event_age_seconds = in.maximum_event_age_in_seconds});
+                                                         .maximum_event_age_seconds = in.maximum_event_age_in_seconds,
+                                                         .on_success = std::move(destinations->on_success),
+                                                         .on_failure = std::move(destinations->on_failure)});
 }
 
 Reply<api::FunctionEventInvokeConfig> update_function_event_invoke_config(
@@ -66,6 +71,13 @@ Reply<api::FunctionEventInvokeConfig> update_function_event_invoke_config(
   EventInvokeSettings settings = place->second;
   if (in.maximum_retry_attempts) settings.maximum_retry_attempts = in.maximum_retry_attempts;
   if (in.maximum_event_age_in_seconds) settings.maximum_event_age_seconds = in.maximum_event_age_in_seconds;
+  if (in.destination_config) {
+    auto destinations =
+        check_destinations(in.destination_config, *ref, lambda->targets, "UpdateFunctionEventInvokeConfig");
+    if (!destinations) co_return std::unexpected(std::move(destinations.error()));
+    settings.on_success = std::move(destinations->on_success);
+    settings.on_failure = std::move(destinations->on_failure);
+  }
   co_return co_await commit_settings(lambda, context, *function, qualifier_of(*ref), settings);
 }
 

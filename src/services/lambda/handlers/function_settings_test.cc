@@ -66,9 +66,79 @@ TEST_F(FunctionSettingsTest, EventInvokeConfigErrors) {
   EXPECT_EQ(message(world.send("GET", missing + "/list")), "The function doesn't exist.");
   EXPECT_EQ(world.send("PUT", std::string(kEventInvoke), R"({"MaximumRetryAttempts":3})").status, 400);
   EXPECT_EQ(world.send("PUT", std::string(kEventInvoke), R"({"MaximumEventAgeInSeconds":59})").status, 400);
-  auto refused = world.send("PUT", std::string(kEventInvoke),
-                            R"({"DestinationConfig":{"OnFailure":{"Destination":"arn:aws:sqs:us-east-1:1:q"}}})");
-  EXPECT_EQ(refused.status, 501) << refused.body;
+}
+
+/// Has every queue but "nowhere".
+struct Queues final : ports::Target {
+  Async<Result<void>> deliver(Arn, ports::TargetMessage) override { co_return Result<void>(); }
+  Result<void> check(const Arn& target) override {
+    if (target.resource == "nowhere") return fail(Errc::kNotFound, "there is no such queue");
+    return {};
+  }
+};
+
+class DestinationsTest : public FunctionSettingsTest {
+ protected:
+  DestinationsTest() {
+    targets.add("sqs", queues);
+    targets.add("lambda", queues);
+    world.service->set_targets(targets);
+  }
+  http::Response put(std::string_view kind, std::string_view arn) {
+    return world.send("PUT", std::string(kEventInvoke),
+                      fmt::format(R"({{"DestinationConfig":{{"{}":{{"Destination":"{}"}}}}}})", kind, arn));
+  }
+  const std::string queue_arn = "arn:aws:sqs:us-east-1:111122223333:q";
+  Queues queues;
+  ports::Targets targets;
+};
+
+TEST_F(DestinationsTest, AreStoredShownAndKnownToTheDataPlane) {
+  auto response = put("OnFailure", queue_arn);
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(*World::parse(response).find("DestinationConfig"),
+            (json::Object{{"OnSuccess", json::Object{}}, {"OnFailure", json::Object{{"Destination", queue_arn}}}}));
+  // Update leaves what is not named.
+  world.send("POST", std::string(kEventInvoke), R"({"MaximumRetryAttempts":0})");
+  world.restart();
+  world.service->set_targets(targets);
+  const auto config = world.service->catalog().event_invoke_config(World::ref("f"));
+  EXPECT_EQ(config.on_failure, queue_arn);
+  EXPECT_EQ(config.on_success, "");
+  EXPECT_EQ(config.maximum_retry_attempts, 0);
+  // Put replaces all of it.
+  world.send("PUT", std::string(kEventInvoke), R"({"MaximumRetryAttempts":0})");
+  EXPECT_EQ(world.service->catalog().event_invoke_config(World::ref("f")).on_failure, "");
+}
+
+TEST_F(DestinationsTest, ThatCannotBeAreRefusedInAwssWords) {
+  EXPECT_EQ(message(put("OnSuccess", kArn)), "You can't specify the function as a destination for itself.");
+  EXPECT_EQ(message(put("OnSuccess", "arn:aws:sqs:us-east-1:111122223333:nowhere")),
+            "The destination ARN arn:aws:sqs:us-east-1:111122223333:nowhere is invalid.");
+  EXPECT_EQ(message(put("OnFailure", queue_arn + ".fifo")), "The destination ARN " + queue_arn + ".fifo is invalid.");
+  EXPECT_EQ(message(put("OnFailure", "arn:aws:sqs:eu-west-1:111122223333:q")),
+            "The destination ARN arn:aws:sqs:eu-west-1:111122223333:q is invalid.");
+  EXPECT_EQ(message(put("OnSuccess", "arn:aws:s3:::bucket")),
+            "The provided destination config DestinationConfig(onSuccess=OnSuccess(destination=arn:aws:s3:::bucket), "
+            "onFailure=null) is invalid.");
+  EXPECT_EQ(put("OnSuccess", "no arn").status, 400);
+  EXPECT_EQ(world.service->catalog().event_invoke_config(World::ref("f")).on_success, "");
+}
+
+TEST_F(DestinationsTest, OfAServiceThatIsNotThereAreRefusedByName) {
+  for (const auto* arn :
+       {"arn:aws:sns:us-east-1:111122223333:t", "arn:aws:events:us-east-1:111122223333:event-bus/b"}) {
+    auto refused = put("OnSuccess", arn);
+    EXPECT_EQ(refused.status, 501) << refused.body;
+  }
+  EXPECT_THAT(put("OnFailure", "arn:aws:s3:::bucket").body, testing::HasSubstr("s3"));
+  targets.add("sns", queues);
+  EXPECT_EQ(put("OnSuccess", "arn:aws:sns:us-east-1:111122223333:t").status, 200);
+  EXPECT_EQ(world
+                .create("g", json::Object{{"DeadLetterConfig",
+                                           json::Object{{"TargetArn", "arn:aws:sns:us-east-1:111122223333:t"}}}})
+                .status,
+            201);
 }
 
 TEST_F(FunctionSettingsTest, ReservedConcurrencyLeavesAHundredUnreserved) {

@@ -5,6 +5,7 @@
 #include "aws/dispatcher.h"
 #include "aws/gen/lambda.h"
 #include "ports/response_stream.h"
+#include "ports/targets.h"
 #include "services/lambda/code_signing.h"
 #include "services/lambda/function_name.h"
 #include "services/lambda/functions.h"
@@ -24,6 +25,7 @@ struct Lambda {
   RuntimeCheck runtime_check;
   ports::FunctionInvoker* invoker = nullptr;
   ports::StreamInvoker* stream_invoker = nullptr;
+  ports::Targets* targets = nullptr;
   int account_concurrency = 0;
   std::string code_url_key;  ///< secret of this process
 };

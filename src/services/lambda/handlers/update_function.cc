@@ -109,7 +109,7 @@ Reply<api::FunctionConfiguration> update_function_configuration(Lambda* lambda, 
   Function function = **found;
   if (in.image_config) set_image_config(std::move(*in.image_config), function.current);
   if (auto applied = apply_change(settings_change(in), "UpdateFunctionConfiguration", function.name,
-                                  lambda->runtime_check, function.current);
+                                  lambda->runtime_check, lambda->targets, function.current);
       !applied) {
     co_return std::unexpected(std::move(applied.error()));
   }
