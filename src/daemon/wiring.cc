@@ -27,6 +27,7 @@
 #include "services/iam/iam_service.h"
 #include "services/lambda/lambda_service.h"
 #include "services/logs/logs_service.h"
+#include "services/sns/sns_service.h"
 #include "services/sqs/sqs_service.h"
 #include "services/sts/sts_service.h"
 #include "store/blobs.h"
@@ -165,6 +166,7 @@ struct Daemon::Parts {
   package::ImageSources image_sources;
   std::unique_ptr<lambda::LambdaService> lambda;
   std::unique_ptr<sqs::SqsService> sqs;
+  std::unique_ptr<sns::SnsService> sns;
   std::unique_ptr<iam::IamService> iam;
   std::unique_ptr<ecr::EcrService> ecr;
   std::unique_ptr<sts::StsService> sts;
@@ -253,6 +255,15 @@ Result<void> Daemon::connect() {
     p.scheduler->retire_others(function, p.lambda->catalog().snapshots(function));
   });
 
+  LD_TRY(p.sns, sns::SnsService::open(p.system, p.log, p.metrics,
+                                      {.directory = p.options.data,
+                                       .durability = p.durability(),
+                                       .invoker = *p.invoker,
+                                       .catalog = p.lambda->catalog(),
+                                       .api = p.api_caller,
+                                       .base_url = [&p] { return "http://" + p.server->address(); }}));
+  p.targets.add("sns", p.sns->target());
+
   // The AWS APIs.
   p.iam = std::make_unique<iam::IamService>(p.system, p.log, *p.iam_database);
   p.sts = std::make_unique<sts::StsService>(p.system, p.log);
@@ -261,6 +272,7 @@ Result<void> Daemon::connect() {
   p.image_sources.set_embedded(&p.ecr->registry());
   p.lambda->serve(p.dispatcher);
   p.sqs->register_operations(p.dispatcher);
+  p.sns->register_operations(p.dispatcher);
   p.logs->register_operations(p.dispatcher);
   p.iam->serve(p.dispatcher);
   p.sts->serve(p.dispatcher);
@@ -289,7 +301,7 @@ Result<void> Daemon::connect() {
       p.system, p.clock, p.dispatcher, p.metrics,
       frontdoor::FrontDoor::Options{
           .version = kVersion,
-          .services = {"ecr", "iam", "lambda", "logs", "sqs", "sts"},
+          .services = {"ecr", "iam", "lambda", "logs", "sns", "sqs", "sts"},
           .allowed_hosts = p.options.allowed_hosts,
           .clock_moved =
               [&p](Duration offset) {
@@ -300,6 +312,9 @@ Result<void> Daemon::connect() {
                 if (!written) p.log.error("clock_not_stored", {{"reason", written.error().detail}});
               },
           .code_download = [&p](http::Request request) { return p.lambda->code_download(std::move(request)); },
+          .mail = [&p](http::Request request) { return p.sns->mail(std::move(request)); },
+          .is_certificate = sns::SnsService::is_certificate_path,
+          .certificate = [&p](http::Request request) { return p.sns->certificate(std::move(request)); },
           .events = [&p](http::Request request) { return p.event_pages->handle(std::move(request)); },
           .is_function_url = function_urls::FunctionUrlService::is_url_host,
           .function_url = [&p](http::Request request) { return p.function_urls->handle(std::move(request)); },
@@ -314,6 +329,8 @@ Result<void> Daemon::connect() {
   p.front_door->add_health_check("ecr", commits(*p.ecr_database));
   p.front_door->add_health_check(
       "sqs", [&p] { return p.sqs->healthy() ? std::string() : std::string("the store cannot commit"); });
+  p.front_door->add_health_check(
+      "sns", [&p] { return p.sns->healthy() ? std::string() : std::string("the store cannot commit"); });
   p.front_door->add_health_check(
       "logs", [&p] { return p.logs->healthy() ? std::string() : std::string("the store cannot commit"); });
   p.front_door->add_health_check("function_urls", [&p] {
@@ -343,6 +360,7 @@ Async<Result<void>> Daemon::start() {
   p.api_caller.set_base_url("http://" + p.server->address());
   p.lambda->set_provisioner(*p.scheduler);
   LD_CO_TRY_VOID(p.async_plane->start());
+  p.sns->start();
   LD_CO_TRY_VOID(p.mappings->start());
   p.background.spawn("prepare runtimes", p.prepare_runtimes());
   if (!p.options.require_isolation) p.background.spawn("look at isolation", p.warn_of_missing_isolation());
@@ -411,6 +429,7 @@ Async<void> Daemon::stop(Duration grace) {
   if (p.server) co_await p.server->stop(grace);
   co_await p.background.stop();
   if (p.mappings) co_await p.mappings->stop();
+  if (p.sns) co_await p.sns->stop();
   if (p.async_plane) co_await p.async_plane->stop();
   if (p.scheduler) co_await p.scheduler->stop();
   if (p.invoker) co_await p.invoker->stop();

@@ -79,6 +79,9 @@ Async<http::Response> FrontDoor::handle(http::Request request) {
   const std::string_view path = request.path();
   const bool own = path.starts_with("/_lambdad/") || path.starts_with("/_localstack/") || path == "/metrics";
   if (options_.registry && options_.is_for_registry(request)) co_return co_await options_.registry(std::move(request));
+  if (request.method == "GET" && options_.is_certificate && options_.is_certificate(path)) {
+    co_return co_await options_.certificate(std::move(request));
+  }
   if (!own) co_return co_await dispatcher_.handle(std::move(request));
 
   if (path.starts_with("/_lambdad/code/") && request.method == "GET" && options_.code_download) {
@@ -95,6 +98,7 @@ Async<http::Response> FrontDoor::handle(http::Request request) {
   }
   if (!reading) co_return wrong_method("GET");
   if (path == "/_lambdad/health") co_return health();
+  if (path == "/_lambdad/mail" && options_.mail) co_return co_await options_.mail(std::move(request));
   if (path == "/metrics") {
     http::Response response = http::Response::text(200, metrics_.expose());
     response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");

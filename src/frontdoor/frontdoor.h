@@ -24,6 +24,8 @@ namespace lambdad::frontdoor {
 /// | /_lambdad/events... | asynchronous events: see, replay, remove |
 /// | GET /_lambdad/code/... | a function's zip, with the token of GetFunction's Code.Location |
 /// | PUT, POST /_lambdad/images | takes an archive of a container image |
+/// | GET /_lambdad/mail | mail that SNS would have sent |
+/// | GET /SimpleNotificationService-....pem | the certificate of SNS's signatures, for everybody |
 /// | GET /metrics | Prometheus text |
 /// | GET, HEAD /_localstack/health, /_localstack/info, /_localstack/init | what tools made for LocalStack ask for |
 /// | /v2/... that is not signed as an AWS API's | the container registry |
@@ -45,6 +47,11 @@ class FrontDoor {
     std::function<void(Duration offset)> clock_moved;
     /// Answers GET /_lambdad/code/...: downloads that GetFunction's Code.Location names.
     std::function<Async<http::Response>(http::Request)> code_download;
+    /// Answers GET /_lambdad/mail.
+    std::function<Async<http::Response>(http::Request)> mail;
+    /// Whether a path names the certificate of SNS's signatures, and who answers for it.
+    std::function<bool(std::string_view path)> is_certificate;
+    std::function<Async<http::Response>(http::Request)> certificate;
     /// Answers /_lambdad/events and what is below it.
     std::function<Async<http::Response>(http::Request)> events;
     /// Whether a Host field names a function URL, and who answers for it.

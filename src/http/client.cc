@@ -14,6 +14,9 @@
 #include <boost/asio/ip/basic_resolver.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/host_name_verification.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
 
 #include "base/encoding.h"
@@ -91,7 +94,7 @@ bool is_own_field(std::string_view name) {
   return false;
 }
 
-Result<std::string> request_head(const std::string& host, std::uint16_t port, const Request& request) {
+Result<std::string> request_head(const std::string& host, std::uint16_t port, const Request& request, Tls tls) {
   const auto is_bad = [](char c) {
     return static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f;
   };
@@ -105,7 +108,7 @@ Result<std::string> request_head(const std::string& host, std::uint16_t port, co
   }
   const std::string authority = host.find(':') == std::string::npos ? host : fmt::format("[{}]", host);
   std::string head = fmt::format("{} {} HTTP/1.1\r\nHost: {}", request.method, request.target, authority);
-  if (port != 80) fmt::format_to(std::back_inserter(head), ":{}", port);
+  if (port != (tls == Tls::kNone ? 80 : 443)) fmt::format_to(std::back_inserter(head), ":{}", port);
   head.append("\r\n");
   for (const Header& field : request.headers) {
     if (!is_token(field.name) || !is_header_value(field.value)) return fail(Errc::kInvalid, "header field");
@@ -125,18 +128,21 @@ struct Client::Impl {
     MonoTime since;
   };
 
-  Impl(Loop& l, Clock& clock, ClientLimits client_limits, SocketSource source)
+  Impl(Loop& l, Clock& clock, ClientLimits client_limits, SocketSource source, AddressCheck address_check)
       : loop(l),
         host_clock(clock),
         limits(client_limits),
         response_limits{.body_bytes_max = limits.body_bytes_max},
-        sockets(std::move(source)) {}
+        sockets(std::move(source)),
+        check(std::move(address_check)) {}
 
   Loop& loop;
   Clock& host_clock;
   const ClientLimits limits;
   const ResponseLimits response_limits;
   const SocketSource sockets;
+  const AddressCheck check;
+  std::optional<asio::ssl::context> tls_context;  // made when it is needed first
   std::map<std::string, std::vector<Idle>> idle;  // by "host:port", oldest first
   MonoTime swept{};
 
@@ -200,6 +206,11 @@ struct Client::Impl {
       if (error) co_return fail(Errc::kUnavailable, "resolving {}: {}", host, error.message());
       for (const auto& entry : found) endpoints.push_back(entry.endpoint());
     }
+    if (check) {
+      const bool had_some = !endpoints.empty();
+      std::erase_if(endpoints, [this](const tcp::endpoint& endpoint) { return !check(endpoint.address()); });
+      if (had_some && endpoints.empty()) co_return fail(Errc::kDenied, "the address of {} is refused", host);
+    }
     for (const tcp::endpoint& endpoint : endpoints) {
       error_code ignored;
       exchange->socket.close(ignored);
@@ -216,9 +227,10 @@ struct Client::Impl {
   }
 
   // Sends and reads once on the exchange's connection. `*untouched` tells whether no byte of a response came.
-  Async<Result<Response>> run(std::shared_ptr<Exchange> exchange, const std::string* head, const Request* request,
-                              const std::string* peer, bool* untouched) {
-    Socket& socket = exchange->socket;
+  template <class Stream>
+  Async<Result<Response>> run(std::shared_ptr<Exchange> exchange, Stream* stream, const std::string* head,
+                              const Request* request, const std::string* peer, bool* untouched) {
+    Stream& socket = *stream;
     *untouched = true;
     error_code error;
     const std::array<asio::const_buffer, 2> out{asio::buffer(*head), asio::buffer(request->body)};
@@ -243,9 +255,11 @@ struct Client::Impl {
         input.filled(count);
         input.consume(parser.push(input.view()));
       }
-      if (error == asio::error::eof) parser.push_end();
+      if (error == asio::error::eof || error == asio::ssl::error::stream_truncated) parser.push_end();
       if (parser.state() == ResponseParser::State::kComplete) {
-        if (parser.keep_alive() && written && !error && input.empty()) keep_idle(*peer, std::move(socket));
+        if constexpr (std::is_same_v<Stream, Socket>) {
+          if (parser.keep_alive() && written && !error && input.empty()) keep_idle(*peer, std::move(socket));
+        }
         co_return parser.take();
       }
       if (parser.state() == ResponseParser::State::kRefused) {
@@ -260,19 +274,46 @@ struct Client::Impl {
     co_return fail(Errc::kClosed, "{} closed before its response was whole: {}", *peer, error.message());
   }
 
-  static Async<Result<Response>> send(std::shared_ptr<Impl> impl, std::string host, std::uint16_t port,
-                                      Request request) {
-    LD_CO_TRY(const std::string head, request_head(host, port, request));
+  // The exchange's connection, which is open, with TLS on it.
+  Async<Result<Response>> run_tls(std::shared_ptr<Exchange> exchange, const std::string* host, const std::string* head,
+                                  const Request* request, const std::string* peer) {
+    error_code error;
+    if (!tls_context) {
+      tls_context.emplace(asio::ssl::context::tls_client);
+      tls_context->set_default_verify_paths(error);
+      if (error) co_return fail(Errc::kUnavailable, "certificate authorities: {}", error.message());
+    }
+    asio::ssl::stream<Socket&> stream(exchange->socket, *tls_context);
+    stream.set_verify_mode(asio::ssl::verify_peer, error);
+    stream.set_verify_callback(asio::ssl::host_name_verification(*host), error);
+    error_code not_an_address;
+    asio::ip::make_address(*host, not_an_address);
+    if (not_an_address) SSL_set_tlsext_host_name(stream.native_handle(), host->c_str());
+    co_await stream.async_handshake(asio::ssl::stream_base::client, asio::redirect_error(use_async, error));
+    if (exchange->timed_out) co_return fail(Errc::kTimedOut, "TLS with {}", *peer);
+    if (error == asio::error::operation_aborted) throw_cancelled();
+    if (error && SSL_get_verify_result(stream.native_handle()) != X509_V_OK) {
+      co_return fail(Errc::kDenied, "the certificate of {}: {}", *peer,
+                     X509_verify_cert_error_string(SSL_get_verify_result(stream.native_handle())));
+    }
+    if (error) co_return fail(Errc::kUnavailable, "TLS with {}: {}", *peer, error.message());
+    bool untouched = false;
+    co_return co_await run(exchange, &stream, head, request, peer, &untouched);
+  }
+
+  static Async<Result<Response>> send(std::shared_ptr<Impl> impl, std::string host, std::uint16_t port, Request request,
+                                      Tls tls) {
+    LD_CO_TRY(const std::string head, request_head(host, port, request, tls));
     const std::string peer = fmt::format("{}:{}", host, port);
     const MonoTime total_deadline = impl->host_clock.mono() + impl->limits.total_timeout;
 
     auto exchange = std::make_shared<Exchange>(impl->loop);
     exchange->deadline = total_deadline;
-    if (auto socket = impl->take_idle(peer)) {
+    if (auto socket = tls == Tls::kNone ? impl->take_idle(peer) : std::nullopt) {
       exchange->socket = std::move(*socket);
       const DeadlineGuard guard(impl->loop, impl->host_clock, exchange);
       bool untouched = false;
-      Result<Response> response = co_await impl->run(exchange, &head, &request, &peer, &untouched);
+      Result<Response> response = co_await impl->run(exchange, &exchange->socket, &head, &request, &peer, &untouched);
       // A kept connection may be closed by the peer at the very moment it is used again. Then, and only when the
       // request may safely run twice, a fresh one is tried.
       const bool stale = !response && response.error().code == Errc::kClosed && untouched;
@@ -283,18 +324,28 @@ struct Client::Impl {
     const DeadlineGuard guard(impl->loop, impl->host_clock, exchange);
     LD_CO_TRY_VOID(co_await impl->connect(exchange, host, port));
     exchange->deadline = total_deadline;
+    if (tls == Tls::kVerified) co_return co_await impl->run_tls(exchange, &host, &head, &request, &peer);
     bool untouched = false;
-    co_return co_await impl->run(exchange, &head, &request, &peer, &untouched);
+    co_return co_await impl->run(exchange, &exchange->socket, &head, &request, &peer, &untouched);
   }
 };
 
-Client::Client(Loop& loop, Clock& host_clock, ClientLimits limits, SocketSource sockets)
-    : impl_(std::make_shared<Impl>(loop, host_clock, limits, std::move(sockets))) {}
+bool is_safe_address(const asio::ip::address& address) {
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+    return is_safe_address(asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()));
+  }
+  if (address.is_unspecified() || address.is_multicast()) return false;
+  if (address.is_v6()) return !address.to_v6().is_link_local();
+  return (address.to_v4().to_uint() >> 16) != 0xA9FE;  // 169.254.0.0/16
+}
+
+Client::Client(Loop& loop, Clock& host_clock, ClientLimits limits, SocketSource sockets, AddressCheck check)
+    : impl_(std::make_shared<Impl>(loop, host_clock, limits, std::move(sockets), std::move(check))) {}
 
 Client::~Client() = default;
 
-Async<Result<Response>> Client::send(std::string host, std::uint16_t port, Request request) {
-  return Impl::send(impl_, std::move(host), port, std::move(request));
+Async<Result<Response>> Client::send(std::string host, std::uint16_t port, Request request, Tls tls) {
+  return Impl::send(impl_, std::move(host), port, std::move(request), tls);
 }
 
 }  // namespace lambdad::http

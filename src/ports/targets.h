@@ -38,6 +38,8 @@ struct TargetMessage {
   };
   std::map<std::string, Attribute> attributes;  ///< of queues and topics; others leave them out
   std::string trace_header;                     ///< X-Ray header with the lineage of what led to this message
+  std::string group_id;                         ///< MessageGroupId; FIFO targets need one. Empty: none
+  std::string deduplication_id;  ///< MessageDeduplicationId for FIFO targets; empty: the target's own rule
 
   /// On whose behalf it is delivered: what a permission check sees. Empty: nobody's.
   struct Sender {

@@ -24,6 +24,7 @@ SERVICES = {
     "iam": "2010-05-08",
     "logs": "2014-03-28",
     "ecr": "2015-09-21",
+    "sns": "2010-03-31",
 }
 SHAPE_FACTS = ("type", "min", "max", "pattern", "enum", "flattened", "payload", "timestampFormat", "eventstream",
                "streaming", "exception", "fault", "required", "locationName")

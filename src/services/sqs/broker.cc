@@ -8,6 +8,8 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include "base/arn.h"
+#include "services/sqs/move_tasks.h"
+#include "services/sqs/standard_queue.h"
 
 namespace lambdad::sqs {
 
@@ -25,12 +27,40 @@ std::shared_ptr<const std::string> shared_arn(const LiveQueue& queue) {
   return std::make_shared<const std::string>(queue.arn());
 }
 
+std::unique_ptr<Queue> make_queue(const QueueAttributes& attributes) {
+  if (attributes.is_fifo()) return std::make_unique<FifoQueue>(attributes.retention(), attributes.delay());
+  return std::make_unique<StandardQueue>(attributes.retention());
+}
+
+/// Store::Receive::attempt.
+std::string attempt_text(std::string_view attempt, std::size_t messages) {
+  return attempt.empty() ? std::string() : fmt::format("{} {}", messages, attempt);
+}
+
+/// The receives of before a restart, gathered message by message.
+struct LoadedAttempts {
+  std::map<std::pair<FifoQueue*, std::string>, std::vector<RowId>> rows;  ///< by Store::Receive::attempt
+
+  void add(FifoQueue* queue, std::string_view text, RowId row) { rows[{queue, std::string(text)}].push_back(row); }
+  void restore() const {
+    for (const auto& [key, messages] : rows) {
+      const std::string_view text = key.second;
+      const auto space = text.find(' ');
+      // Where one is missing, it was deleted or received again.
+      if (space == text.npos || text.substr(0, space) != std::to_string(messages.size())) continue;
+      key.first->restore_attempt(std::string(text.substr(space + 1)), messages);
+    }
+  }
+};
+
 }  // namespace
 
 LiveQueue::LiveQueue(QueueRow r, QueueAttributes a, Metrics& metrics)
     : row(std::move(r)),
       attributes(std::move(a)),
-      messages(attributes.retention()),
+      owned(make_queue(attributes)),
+      messages(*owned),
+      fifo(dynamic_cast<FifoQueue*>(owned.get())),
       sent(metrics.counter("lambdad_sqs_messages_sent_total", kSentHelp, {{"queue", row.name}})),
       received(metrics.counter("lambdad_sqs_messages_received_total", kReceivedHelp, {{"queue", row.name}})),
       removed(metrics.counter("lambdad_sqs_messages_deleted_total", kDeletedHelp, {{"queue", row.name}})) {}
@@ -59,6 +89,7 @@ Broker::Broker(System& system, Logger& log, Metrics& metrics, std::unique_ptr<St
       log_(log),
       metrics_(metrics),
       store_(std::move(store)),
+      move_tasks_(std::make_unique<MoveTasks>(*this)),
       self_(std::make_shared<Broker*>(this)),
       anchor_mono_(system.clock.mono()),
       anchor_wall_(system.clock.wall()),
@@ -83,6 +114,7 @@ Result<std::unique_ptr<Broker>> Broker::open(System& system, Logger& log, Metric
   LD_TRY_VOID(broker->load());
   broker->background_.spawn("sqs timer", broker->run_timer());
   broker->background_.spawn("sqs reclaim", broker->run_reclaim());
+  broker->move_tasks_->start_restored();
   return broker;
 }
 
@@ -91,6 +123,7 @@ Result<void> Broker::load() {
   const WallTime start = now();
   std::map<QueueId, LiveQueuePtr> by_id;
   std::optional<Error> failure;
+  LoadedAttempts attempts;
   LD_TRY_VOID(store_->load({
       .queue =
           [&](QueueRow row) {
@@ -104,12 +137,31 @@ Result<void> Broker::load() {
           },
       .deleted = [&](DeletedQueueRow row) { deleted_.emplace(Key(row.account, row.region, row.name), row.deleted_at); },
       .message =
-          [&](QueueId queue, QueuedMessage message) {
-            if (auto it = by_id.find(queue); it != by_id.end()) it->second->messages.add(std::move(message), start);
+          [&](QueueId queue, QueuedMessage message, std::string_view attempt) {
+            const auto it = by_id.find(queue);
+            if (it == by_id.end()) return;
+            if (it->second->fifo != nullptr && !attempt.empty()) attempts.add(it->second->fifo, attempt, message.row);
+            it->second->messages.add(std::move(message), start);
           },
       .dead = [&](RowId row) { dead_.push_back(row); },
+      .deduplication =
+          [&](DeduplicationRow row) {
+            const auto it = by_id.find(row.queue);
+            const bool belongs =
+                it != by_id.end() && it->second->fifo != nullptr && start < row.sent_at + kDeduplicationInterval;
+            if (!belongs || it->second->fifo->deduplication.find(row.group_id, row.deduplication_id,
+                                                                 Deduplication::Scope::kMessageGroup, start)) {
+              dead_deduplications_.push_back(row.row);
+              return;
+            }
+            it->second->fifo->deduplication.add(
+                row.group_id, row.deduplication_id,
+                {.row = row.row, .message_id = row.message_id, .sent_at = row.sent_at, .is_stored = true});
+          },
+      .move_task = [&](MoveTaskRow row) { move_tasks_->restore(std::move(row)); },
   }));
   if (failure) return std::unexpected(std::move(*failure));
+  attempts.restore();
   std::size_t messages = 0;
   for (const auto& [key, queue] : queues_) messages += queue->messages.size();
   log_.info("sqs_loaded", {{"queues", queues_.size()}, {"messages", messages}});
@@ -126,6 +178,7 @@ LiveQueuePtr Broker::adopt(QueueRow row, QueueAttributes attributes) {
 Async<void> Broker::stop() {
   stopping_ = true;
   while (!deadlines_.empty()) wake(*deadlines_.begin()->second);
+  co_await move_tasks_->stop();
   co_await background_.stop();
   co_await steps_.drain();
   co_await steps_.stop();
@@ -223,6 +276,7 @@ Async<Result<void>> Broker::set_attributes(LiveQueuePtr queue, QueueAttributes a
   LD_CO_TRY_VOID(co_await update(queue, std::move(row)));
   queue->attributes = std::move(attributes);
   queue->messages.set_retention(queue->attributes.retention());
+  if (queue->fifo != nullptr) queue->fifo->set_delay(queue->attributes.delay(), now());
   settle(*queue);
   co_return Result<void>{};
 }
@@ -243,6 +297,7 @@ Async<Result<void>> Broker::remove(LiveQueuePtr queue) {
   deleted_.insert_or_assign(key, trace.deleted_at);
   queue->deleted = true;
   reclaim(queue->messages.remove_below(std::numeric_limits<RowId>::max()));
+  if (queue->fifo != nullptr) reclaim_deduplications(queue->fifo->deduplication.take_all());
   while (!queue->waiters.empty()) wake(*queue->waiters.front());
   co_return Result<void>{};
 }
@@ -260,25 +315,58 @@ Async<Result<void>> Broker::purge(LiveQueuePtr queue) {
 
 // --- messages -------------------------------------------------------------------------------------------------------
 
-Async<Result<void>> Broker::send(LiveQueuePtr queue, std::vector<NewMessage> messages) {
+Async<Result<std::vector<Broker::Accepted>>> Broker::send(LiveQueuePtr queue, std::vector<NewMessage> messages) {
   auto queued = std::make_shared<std::vector<QueuedMessage>>();
   queued->reserve(messages.size());
+  std::vector<Accepted> accepted;
+  std::vector<RowId> under_way;  // repetitions of what is not stored yet
   for (NewMessage& message : messages) {
+    const RowId row = store_->next_id();
+    if (queue->fifo != nullptr) {
+      const MessageContent& content = *message.content;
+      const std::string& group = content.extras->group_id;
+      const std::string& id = content.extras->deduplication_id;
+      Deduplication& deduplication = queue->fifo->deduplication;
+      if (const auto* first = deduplication.find(group, id, queue->attributes.deduplication_scope(), content.sent_at)) {
+        accepted.push_back({first->row, first->message_id});
+        if (!first->is_stored) under_way.push_back(first->row);
+        continue;
+      }
+      deduplication.add(group, id, {.row = row, .message_id = content.message_id, .sent_at = content.sent_at});
+      accepted.push_back({row, content.message_id});
+    }
     const WallTime available_at = message.content->sent_at + message.delay;
-    queued->push_back({.row = store_->next_id(), .content = std::move(message.content), .available_at = available_at});
+    queued->push_back({.row = row, .content = std::move(message.content), .available_at = available_at});
+  }
+  if (queue->fifo != nullptr) {
+    reclaim_deduplications(queue->fifo->deduplication.take_expired(now()));
+    if (queued->empty() && under_way.empty()) co_return accepted;
   }
   const Activity::Token activity = system_.activity.begin();
   auto step = begin_step<Result<void>>();
-  store_->insert_messages(queue->row.id, queued, [this, step, queue, queued](Result<void> stored) {
+  // Results come in the order of the calls, so an empty list waits for the commits before it.
+  store_->insert_messages(queue->row.id, queued, [this, step, queue, queued, under_way](Result<void> stored) {
+    if (queue->fifo != nullptr) {
+      for (const QueuedMessage& message : *queued) {
+        queue->fifo->deduplication.settle(message.row, stored.has_value());
+      }
+    }
     if (stored) stored = add_stored(*queue, std::move(*queued));
+    for (const RowId row : under_way) {
+      if (stored && !queue->fifo->deduplication.is_stored(row)) {
+        stored = fail(Errc::kUnavailable, "the message that this one repeats was not stored");
+      }
+    }
     end_step(step, std::move(stored));
   });
-  co_return co_await step.get();
+  LD_CO_TRY_VOID(co_await step.get());
+  co_return accepted;
 }
 
 Result<void> Broker::add_stored(LiveQueue& queue, std::vector<QueuedMessage> messages) {
   if (queue.deleted) {
     for (const QueuedMessage& message : messages) reclaim({message.row});
+    if (queue.fifo != nullptr) reclaim_deduplications(queue.fifo->deduplication.take_all());
     return fail(Errc::kNotFound, "queue {} was deleted meanwhile", queue.row.name);
   }
   const WallTime stored_at = now();
@@ -297,18 +385,32 @@ Result<void> Broker::add_stored(LiveQueue& queue, std::vector<QueuedMessage> mes
 Async<Result<std::vector<QueuedMessage>>> Broker::receive(LiveQueuePtr queue, ReceiveOptions options) {
   Activity::Token activity = system_.activity.begin();
   const WallTime deadline = now() + options.wait;
+  if (!options.attempt.empty() && queue->fifo != nullptr) {
+    if (auto again = queue->fifo->find_attempt(options.attempt, now()); !again.empty()) {
+      std::vector<Store::Visibility> changes;
+      for (QueuedMessage& message : again) {
+        message.available_at = now() + options.visibility_timeout;
+        changes.push_back({message.row, message.receive_count, message.available_at});
+      }
+      LD_CO_TRY_VOID(co_await change_visibility(queue, std::move(changes), options.attempt));
+      co_return again;
+    }
+  }
   for (;;) {
     if (queue->deleted) co_return fail(Errc::kNotFound, "queue {} was deleted meanwhile", queue->row.name);
     if (stopping_) co_return std::vector<QueuedMessage>{};
     const WallTime at = now();
-    if (counts(*queue).in_flight >= kInFlightMax) {
-      if (options.wait <= Duration::zero()) co_return fail(Errc::kThrottled, "too many messages in flight");
+    const std::size_t in_flight = counts(*queue).in_flight;
+    if (in_flight >= kInFlightMax) {
+      if (options.wait <= Duration::zero() && queue->fifo == nullptr)
+        co_return fail(Errc::kThrottled, "too many messages in flight");
     } else {
       LiveQueuePtr dead_letter_queue;
-      Queue::TakeOptions take{.messages_max = options.messages_max,
-                              .visibility_timeout = options.visibility_timeout,
-                              .max_receive_count = std::nullopt,
-                              .leaving_max = kRedrivesPerStepMax};
+      Queue::TakeOptions take{
+          .messages_max = std::min(options.messages_max, static_cast<int>(kInFlightMax - in_flight)),
+          .visibility_timeout = options.visibility_timeout,
+          .max_receive_count = std::nullopt,
+          .leaving_max = kRedrivesPerStepMax};
       if (const auto& policy = queue->attributes.redrive_policy()) {
         // While the dead-letter queue is gone, messages stay and are received again, as on AWS.
         dead_letter_queue = find_arn(policy->dead_letter_arn);
@@ -317,7 +419,8 @@ Async<Result<std::vector<QueuedMessage>>> Broker::receive(LiveQueuePtr queue, Re
       auto taken = std::make_unique<Queue::Taken>(queue->messages.take(at, take));
       settle(*queue);
       if (!taken->empty()) {
-        const auto step = begin_receive(queue, dead_letter_queue, std::move(taken), at, options.visibility_timeout);
+        if (!options.attempt.empty() && queue->fifo != nullptr) queue->fifo->note_attempt(options.attempt, *taken, at);
+        const auto step = begin_receive(queue, dead_letter_queue, std::move(taken), at, options);
         LD_CO_TRY(auto received, co_await step.get());
         if (!received.empty()) co_return received;
         continue;
@@ -332,8 +435,11 @@ Async<Result<std::vector<QueuedMessage>>> Broker::receive(LiveQueuePtr queue, Re
 Broker::Step<Result<std::vector<QueuedMessage>>> Broker::begin_receive(LiveQueuePtr queue,
                                                                        LiveQueuePtr dead_letter_queue,
                                                                        std::unique_ptr<Queue::Taken> taken, WallTime at,
-                                                                       Duration visibility_timeout) {
-  Store::Receive receive{.rows = {}, .received_at = at, .available_at = at + visibility_timeout};
+                                                                       ReceiveOptions options) {
+  Store::Receive receive{.rows = {},
+                         .received_at = at,
+                         .available_at = at + options.visibility_timeout,
+                         .attempt = attempt_text(options.attempt, taken->received.size())};
   for (const auto& received : taken->received) receive.rows.push_back(received.message.row);
   auto moves = std::make_shared<std::vector<Store::Move>>();
   if (!taken->leaving.empty()) {
@@ -342,6 +448,8 @@ Broker::Step<Result<std::vector<QueuedMessage>>> Broker::begin_receive(LiveQueue
       QueuedMessage moved = message;
       moved.row = store_->next_id();
       moved.available_at = at;
+      // On FIFO queues the retention period begins anew. Source: Developer Guide, "Using dead-letter queues".
+      if (queue->fifo != nullptr) moved.content = std::make_shared<MessageContent>(message.content->moved(at));
       moved.dead_letter_source = source;
       moves->push_back({.from = message.row, .to = std::move(moved)});
     }
@@ -400,19 +508,84 @@ Async<Result<void>> Broker::remove_messages(LiveQueuePtr queue, std::vector<Rece
   co_return co_await step.get();
 }
 
-Async<Result<void>> Broker::change_visibility(LiveQueuePtr queue, std::vector<Store::Visibility> changes) {
+Async<Result<void>> Broker::change_visibility(LiveQueuePtr queue, std::vector<Store::Visibility> changes,
+                                              std::string attempt) {
   const Activity::Token activity = system_.activity.begin();
   auto step = begin_step<Result<void>>();
-  store_->set_visibility(changes, [this, step, queue, changes](Result<void> stored) {
+  store_->set_visibility(changes, [this, step, queue, changes, attempt](Result<void> stored) {
     if (stored) {
       for (const Store::Visibility& change : changes) {
         queue->messages.change_visibility(change.row, change.receive_count, change.available_at, now());
       }
+      if (!attempt.empty()) queue->fifo->renew_attempt(attempt, changes.front().available_at);
       settle(*queue);
     }
     end_step(step, std::move(stored));
   });
   co_return co_await step.get();
+}
+
+Async<Result<Broker::Redriven>> Broker::redrive(LiveQueuePtr source, MoveTaskRow task, std::size_t messages_max) {
+  const Activity::Token activity = system_.activity.begin();
+  const WallTime at = now();
+  Queue::Taken taken = source->messages.take(
+      at, {.messages_max = 1, .visibility_timeout = {}, .max_receive_count = 0, .leaving_max = messages_max});
+  auto redrives = std::make_shared<std::vector<Store::Redrive>>();
+  auto targets = std::make_shared<std::vector<LiveQueuePtr>>();
+  Redriven result;
+  for (const QueuedMessage& message : taken.leaving) {
+    if (!task.destination && !message.dead_letter_source) {
+      result.failure = "CouldNotDetermineMessageSource";
+      break;
+    }
+    const LiveQueuePtr target = find_arn(task.destination ? *task.destination : *message.dead_letter_source);
+    if (!target) {
+      result.failure = "AWS.SimpleQueueService.NonExistentQueue";
+      break;
+    }
+    auto content = std::make_shared<MessageContent>(message.content->moved(at));
+    content->message_id = new_message_id();
+    redrives->push_back({.from = message.row,
+                         .queue = target->row.id,
+                         .to = {.row = store_->next_id(),
+                                .content = std::move(content),
+                                .available_at = at + target->attributes.delay()}});
+    targets->push_back(target);
+  }
+  // What cannot be moved is visible again.
+  const auto stays = taken.leaving.begin() + std::ssize(*redrives);
+  source->messages.undo({.received = {}, .leaving = {stays, taken.leaving.end()}});
+  taken.leaving.erase(stays, taken.leaving.end());
+  settle(*source);
+  if (redrives->empty()) co_return result;
+
+  result.moved = redrives->size();
+  task.moved += std::ssize(*redrives);
+  auto step = begin_step<Result<void>>();
+  store_->redrive(redrives, std::move(task),
+                  [this, step, source, redrives, targets, taken = std::move(taken)](Result<void> stored) {
+                    if (!stored) {
+                      source->messages.undo(taken);
+                      settle(*source);
+                      end_step(step, std::move(stored));
+                      return;
+                    }
+                    const WallTime stored_at = now();
+                    for (std::size_t i = 0; i < redrives->size(); ++i) {
+                      Store::Redrive& redrive = (*redrives)[i];
+                      LiveQueue& target = *(*targets)[i];
+                      const bool was_there = source->messages.finish_leaving(redrive.from);
+                      if (was_there && !target.deleted && redrive.to.row >= target.row.purge_floor) {
+                        target.messages.add(std::move(redrive.to), stored_at);
+                        settle(target);
+                      } else {
+                        reclaim({redrive.to.row});  // deleted or purged on its way
+                      }
+                    }
+                    end_step(step, std::move(stored));
+                  });
+  LD_CO_TRY_VOID(co_await step.get());
+  co_return result;
 }
 
 Queue::Counts Broker::counts(LiveQueue& queue) {
@@ -434,7 +607,7 @@ void Broker::settle(LiveQueue& queue) {
   queue.messages.advance(now());
   if (auto expired = queue.messages.take_expired(); !expired.empty()) reclaim(std::move(expired));
   // A poll that finds its message gone to another parks again, so waking one too many does no harm.
-  for (std::size_t ready = queue.messages.counts().visible; ready > 0 && !queue.waiters.empty(); --ready) {
+  for (std::size_t ready = queue.messages.receivable(); ready > 0 && !queue.waiters.empty(); --ready) {
     wake(*queue.waiters.front());
   }
   set_alarm(queue);
@@ -537,9 +710,28 @@ void Broker::reclaim(std::vector<RowId> rows) {
   dead_added_.notify_all();
 }
 
+void Broker::reclaim_deduplications(std::vector<RowId> rows) {
+  if (rows.empty()) return;
+  dead_deduplications_.insert(dead_deduplications_.end(), rows.begin(), rows.end());
+  // On busy queues some expire with every send: they are removed in bulk.
+  if (dead_deduplications_.size() >= kReclaimRowsPerCommit) dead_added_.notify_all();
+}
+
 Async<void> Broker::run_reclaim() {
   for (;;) {
-    while (dead_.empty()) co_await dead_added_.wait();
+    while (dead_.empty() && dead_deduplications_.size() < kReclaimRowsPerCommit) co_await dead_added_.wait();
+    if (dead_deduplications_.size() >= kReclaimRowsPerCommit) {
+      auto rows = std::exchange(dead_deduplications_, {});
+      auto activity = system_.activity.begin();
+      const auto removed = co_await store_->remove_deduplications(rows);
+      activity.release();
+      if (!removed) {
+        log_.warn("sqs_reclaim_failed", {{"error", removed.error().detail}});
+        dead_deduplications_.insert(dead_deduplications_.end(), rows.begin(), rows.end());
+        co_await system_.host_clock.sleep_for(1s);
+      }
+    }
+    if (dead_.empty()) continue;
     const std::size_t count = std::min(dead_.size(), kReclaimRowsPerCommit);
     const auto first = dead_.end() - static_cast<std::ptrdiff_t>(count);
     std::vector<RowId> rows(first, dead_.end());

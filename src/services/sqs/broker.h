@@ -13,7 +13,7 @@
 #include "aws/error.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
-#include "services/sqs/queue.h"
+#include "services/sqs/fifo_queue.h"
 #include "services/sqs/queue_attributes.h"
 #include "services/sqs/receipt_handle.h"
 #include "services/sqs/store.h"
@@ -21,6 +21,7 @@
 
 namespace lambdad::sqs {
 
+class MoveTasks;
 struct Waiter;
 
 /// A queue with all that belongs to it while the service runs.
@@ -30,8 +31,10 @@ struct LiveQueue {
 
   QueueRow row;
   QueueAttributes attributes;
-  Queue messages;
-  bool deleted = false;  ///< whoever holds it across a wait finds it gone
+  const std::unique_ptr<Queue> owned;
+  Queue& messages;
+  FifoQueue* const fifo;  ///< the same queue; null when it is a standard one
+  bool deleted = false;   ///< whoever holds it across a wait finds it gone
   Counter& sent;
   Counter& received;
   Counter& removed;
@@ -108,21 +111,42 @@ class Broker {
     MessageContentPtr content;
     Duration delay{};
   };
-  /// All or none. kNotFound when the queue is deleted meanwhile; kUnavailable: nothing was accepted.
-  Async<Result<void>> send(LiveQueuePtr queue, std::vector<NewMessage> messages);
+  /// What the sender to a FIFO queue learns of a message: of the first one, when this is a repetition.
+  struct Accepted {
+    RowId row = 0;
+    Uuid message_id;
+  };
+  /// All or none. The answer has an element for each message on FIFO queues, and none on standard queues. kNotFound
+  /// when the queue is deleted meanwhile; kUnavailable: nothing was accepted.
+  Async<Result<std::vector<Accepted>>> send(LiveQueuePtr queue, std::vector<NewMessage> messages);
 
   struct ReceiveOptions {
     int messages_max = 1;
     Duration visibility_timeout{};
     Duration wait{};  ///< how long to wait for a first message
+    /// ReceiveRequestAttemptId, on FIFO queues: the messages of an earlier receive with this id are returned again when
+    /// nothing was done with them, hidden for `visibility_timeout` from now on.
+    std::string attempt = {};
   };
   /// Empty when none came in time. Moves messages that were received too often to the dead-letter queue on the way.
-  /// kThrottled: too many in flight, and no time to wait.
+  /// kThrottled: too many in flight in a standard queue, and no time to wait.
   Async<Result<std::vector<QueuedMessage>>> receive(LiveQueuePtr queue, ReceiveOptions options);
 
   /// Removes those of `rows` whose generation is the last one; the others are left alone.
   Async<Result<void>> remove_messages(LiveQueuePtr queue, std::vector<ReceiptHandle> handles);
-  Async<Result<void>> change_visibility(LiveQueuePtr queue, std::vector<Store::Visibility> changes);
+  /// `attempt`: the receive whose visibility timeouts all begin anew.
+  Async<Result<void>> change_visibility(LiveQueuePtr queue, std::vector<Store::Visibility> changes,
+                                        std::string attempt = {});
+
+  struct Redriven {
+    std::size_t moved = 0;
+    std::string failure;  ///< why the task cannot go on, as ListMessageMoveTasks says it; empty: it can
+  };
+  /// One step of a move task: at most `messages_max` visible messages of `source` become new messages of the task's
+  /// destination, or of the queues they came from. The task is stored with it, its `moved` increased.
+  Async<Result<Redriven>> redrive(LiveQueuePtr source, MoveTaskRow task, std::size_t messages_max);
+  MoveTasks& move_tasks() { return *move_tasks_; }
+  Store& store() { return *store_; }
 
   Queue::Counts counts(LiveQueue& queue);
   Uuid new_message_id();
@@ -196,7 +220,7 @@ class Broker {
   Result<void> add_stored(LiveQueue& queue, std::vector<QueuedMessage> messages);
   Step<Result<std::vector<QueuedMessage>>> begin_receive(LiveQueuePtr queue, LiveQueuePtr dead_letter_queue,
                                                          std::unique_ptr<Queue::Taken> taken, WallTime at,
-                                                         Duration visibility_timeout);
+                                                         ReceiveOptions options);
   void finish_moves(LiveQueue& queue, LiveQueue& dead_letter_queue, std::vector<Store::Move> moves);
 
   /// What follows every change of a queue: due messages become ready, waiters for them wake, the alarm is set.
@@ -210,6 +234,7 @@ class Broker {
   Async<void> run_timer();
   Async<void> sleep_until(WallTime when);
   void reclaim(std::vector<RowId> rows);
+  void reclaim_deduplications(std::vector<RowId> rows);
   Async<void> run_reclaim();
   void update_gauges();
 
@@ -218,6 +243,7 @@ class Broker {
   Metrics& metrics_;
   std::unique_ptr<Store> store_;
   std::optional<ReceiptHandles> handles_;
+  std::unique_ptr<MoveTasks> move_tasks_;
   std::map<Key, LiveQueuePtr> queues_;
   std::map<Key, WallTime> deleted_;
   std::shared_ptr<Broker*> self_;  ///< for callbacks that outlive the broker
@@ -236,6 +262,7 @@ class Broker {
   Activity::Token timer_activity_;
 
   std::vector<RowId> dead_;
+  std::vector<RowId> dead_deduplications_;
   Notifier dead_added_;
 
   std::size_t commits_under_way_ = 0;  ///< steps of messages

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string_view>
 
 #include "base/time.h"
 
@@ -24,6 +25,7 @@ inline constexpr int kMaxReceiveCountMax = 1000;
 inline constexpr std::size_t kRedriveSourcesMax = 10;  ///< sourceQueueArns of a RedriveAllowPolicy
 
 // Names and tags.
+inline constexpr std::string_view kFifoSuffix = ".fifo";
 inline constexpr std::size_t kQueueNameLengthMax = 80;
 inline constexpr std::size_t kTagsMax = 50;
 inline constexpr std::size_t kTagKeyLengthMax = 128;
@@ -38,9 +40,31 @@ inline constexpr std::size_t kMessageAttributesMax = 10;
 inline constexpr std::size_t kAttributeNameLengthMax = 256;
 inline constexpr int kListResultsMax = 1000;
 
-/// Messages received and neither deleted nor visible again; a receive beyond it answers OverLimit.
-/// Source: Developer Guide, "Amazon SQS message quotas": about 120,000 for standard queues.
+/// Messages received and neither deleted nor visible again. A receive beyond it answers OverLimit, on FIFO queues
+/// nothing. Source: Developer Guide, "Standard queue quotas", "FIFO queue quotas" (20,000 before November 2024).
 inline constexpr std::size_t kInFlightMax = 120000;
+
+// FIFO queues. Source: Developer Guide, "Exactly-once processing"; API reference, ReceiveMessage.
+inline constexpr Duration kDeduplicationInterval = 300s;  ///< also for ReceiveRequestAttemptId
+inline constexpr std::size_t kGroupIdLengthMax = 128;     ///< MessageGroupId, MessageDeduplicationId, attempt ids
+
+// Policies of queues. Source: Developer Guide, "Policy quotas".
+inline constexpr std::size_t kPolicySizeMax = 8192;
+inline constexpr std::size_t kPolicyStatementsMax = 20;
+inline constexpr std::size_t kPolicyPrincipalsMax = 50;
+inline constexpr std::size_t kPolicyActionsMax = 7;  ///< per statement made by AddPermission
+inline constexpr std::size_t kPermissionLabelLengthMax = 80;
+
+// Encryption keys.
+inline constexpr int kKeyReuseDefault = 300;
+inline constexpr int kKeyReuseMin = 60;
+inline constexpr int kKeyReuseMax = 86400;
+
+// Move tasks. Source: API reference, StartMessageMoveTask, ListMessageMoveTasks.
+inline constexpr int kMovesPerSecondMax = 500;
+inline constexpr int kMoveTasksListedMax = 10;  ///< also how many are kept for each source queue
+/// Messages one step of a move task without a limit of its own moves. Our choice: bounds one step.
+inline constexpr std::size_t kMovesPerStepMax = 100;
 
 inline constexpr Duration kPurgeInterval = 60s;           ///< one PurgeQueue per queue in this time
 inline constexpr Duration kNameBlockedAfterDelete = 60s;  ///< QueueDeletedRecently

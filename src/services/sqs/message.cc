@@ -31,6 +31,15 @@ const MessageAttributes& MessageContent::attributes() const {
   return extras ? extras->attributes : none;
 }
 
+MessageContent MessageContent::moved(WallTime at) const {
+  return {.message_id = message_id,
+          .md5_of_body = md5_of_body,
+          .sent_at = at,
+          .sender_id = sender_id,
+          .body = body,
+          .extras = extras ? std::make_unique<const Extras>(*extras) : nullptr};
+}
+
 namespace {
 void append_sized(std::string& out, std::string_view bytes) {
   const auto size = static_cast<std::uint32_t>(bytes.size());

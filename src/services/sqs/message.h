@@ -38,8 +38,9 @@ struct MessageContent {
   /// What few messages have; apart, so that plain messages do not pay for it.
   struct Extras {
     MessageAttributes attributes;
-    std::string trace_header;  ///< system attribute AWSTraceHeader; empty: none
-    std::string group_id;      ///< MessageGroupId; empty: none
+    std::string trace_header;      ///< system attribute AWSTraceHeader; empty: none
+    std::string group_id;          ///< MessageGroupId; empty: none
+    std::string deduplication_id;  ///< MessageDeduplicationId, given or made of the body; FIFO queues only
     bool operator==(const Extras&) const = default;
   };
 
@@ -51,6 +52,12 @@ struct MessageContent {
   std::unique_ptr<const Extras> extras;  ///< null when the message has none of them
 
   const MessageAttributes& attributes() const;
+  std::string_view group_id() const { return extras ? std::string_view(extras->group_id) : std::string_view(); }
+  std::string_view deduplication_id() const {
+    return extras ? std::string_view(extras->deduplication_id) : std::string_view();
+  }
+  /// The same message sent at another moment, for a queue it is moved to.
+  MessageContent moved(WallTime at) const;
 };
 using MessageContentPtr = std::shared_ptr<const MessageContent>;
 

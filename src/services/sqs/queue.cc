@@ -1,22 +1,25 @@
 #include "services/sqs/queue.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace lambdad::sqs {
 
-Queue::~Queue() {
+Queue::~Queue() { abandon(); }
+
+void Queue::abandon() {
   // The hooks of normal_link do not unlink themselves; the sets must forget the entries before those go.
-  ready_.clear();
   waiting_.clear();
   by_age_.clear();
+  messages_.clear();
 }
 
 void Queue::place(Entry& entry, State state) {
   entry.state = state;
   ++count_of(state);
   switch (state) {
+    case State::kReady: show(entry); break;
     // New and returning messages are nearly always the latest of their set, so the end is a good place to look first.
-    case State::kReady: ready_.insert(ready_.end(), entry); break;
     case State::kDelayed:
     case State::kInFlight: waiting_.insert(waiting_.end(), entry); break;
     case State::kLeaving: break;
@@ -26,7 +29,7 @@ void Queue::place(Entry& entry, State state) {
 void Queue::unplace(Entry& entry) {
   --count_of(entry.state);
   switch (entry.state) {
-    case State::kReady: ready_.erase(ready_.iterator_to(entry)); break;
+    case State::kReady: hide(entry); break;
     case State::kDelayed:
     case State::kInFlight: waiting_.erase(waiting_.iterator_to(entry)); break;
     case State::kLeaving: break;
@@ -44,6 +47,7 @@ void Queue::add(QueuedMessage message, WallTime now) {
   if (entry.message.available_at > now) {
     state = entry.message.received_at ? State::kInFlight : State::kDelayed;
   }
+  enter(entry);
   place(entry, state);
   by_age_.insert(by_age_.end(), entry);
 }
@@ -61,30 +65,23 @@ void Queue::advance(WallTime now) {
   }
 }
 
-Queue::Taken Queue::take(WallTime now, const TakeOptions& options) {
-  advance(now);
-  Taken taken;
-  while (!ready_.empty() && std::ssize(taken.received) < options.messages_max) {
-    Entry& entry = *ready_.begin();
-    if (options.max_receive_count && entry.message.receive_count >= *options.max_receive_count) {
-      if (taken.leaving.size() >= options.leaving_max) break;
-      unplace(entry);
-      by_age_.erase(by_age_.iterator_to(entry));
-      place(entry, State::kLeaving);
-      taken.leaving.push_back(entry.message);
-      continue;
-    }
-    QueuedMessage before = entry.message;
-    unplace(entry);
-    ++entry.message.receive_count;
-    if (!entry.message.first_received_at) entry.message.first_received_at = now;
-    entry.message.received_at = now;
-    entry.message.available_at = now + options.visibility_timeout;
-    taken.received.push_back({entry.message, std::move(before)});
-    // With a timeout of zero the message is visible again at once, but not for this receive.
-    place(entry, State::kInFlight);
-  }
-  return taken;
+Queue::Received Queue::receive(Entry& entry, WallTime now, Duration visibility_timeout) {
+  QueuedMessage before = entry.message;
+  unplace(entry);
+  ++entry.message.receive_count;
+  if (!entry.message.first_received_at) entry.message.first_received_at = now;
+  entry.message.received_at = now;
+  entry.message.available_at = now + visibility_timeout;
+  // With a timeout of zero the message is visible again at once, but not for this receive.
+  place(entry, State::kInFlight);
+  return {entry.message, std::move(before)};
+}
+
+QueuedMessage Queue::begin_leaving(Entry& entry) {
+  unplace(entry);
+  by_age_.erase(by_age_.iterator_to(entry));
+  place(entry, State::kLeaving);
+  return entry.message;
 }
 
 void Queue::undo(const Taken& taken) {
@@ -121,6 +118,7 @@ bool Queue::remove(RowId row) {
   if (it == messages_.end()) return false;
   unplace(it->second);
   if (it->second.state != State::kLeaving) by_age_.erase(by_age_.iterator_to(it->second));
+  leave(it->second);
   messages_.erase(it);
   return true;
 }
@@ -129,6 +127,11 @@ const QueuedMessage* Queue::find_received(RowId row, std::uint32_t generation) c
   auto it = messages_.find(row);
   if (it == messages_.end() || it->second.state == State::kLeaving) return nullptr;
   return it->second.message.receive_count == generation ? &it->second.message : nullptr;
+}
+
+const QueuedMessage* Queue::find(RowId row) const {
+  auto it = messages_.find(row);
+  return it == messages_.end() ? nullptr : &it->second.message;
 }
 
 bool Queue::change_visibility(RowId row, std::uint32_t generation, WallTime available_at, WallTime now) {
@@ -164,6 +167,14 @@ Queue::Counts Queue::counts() const {
   return {.visible = count(State::kReady),
           .delayed = count(State::kDelayed),
           .in_flight = count(State::kInFlight) + count(State::kLeaving)};
+}
+
+std::vector<std::pair<QueuedMessage, Queue::State>> Queue::all() const {
+  std::vector<std::pair<QueuedMessage, State>> all;
+  all.reserve(messages_.size());
+  for (const auto& [row, entry] : messages_) all.emplace_back(entry.message, entry.state);
+  std::ranges::sort(all, {}, [](const auto& each) { return each.first.row; });
+  return all;
 }
 
 }  // namespace lambdad::sqs

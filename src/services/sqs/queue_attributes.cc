@@ -7,6 +7,7 @@
 #include "aws/gen/sqs.h"
 #include "base/arn.h"
 #include "base/json.h"
+#include "services/sqs/policy.h"
 
 namespace lambdad::sqs {
 
@@ -146,9 +147,17 @@ bool QueueAttributes::is_known(std::string_view name) {
 
 aws::Outcome<QueueAttributes> QueueAttributes::with(const AttributeMap& changes, Occasion occasion) const {
   QueueAttributes result = *this;
+  // The others depend on it.
+  if (const auto fifo = changes.find("FifoQueue"); fifo != changes.end()) {
+    if (auto applied = result.apply(fifo->first, fifo->second, occasion); !applied) {
+      return std::unexpected(applied.error());
+    }
+  }
   for (const auto& [name, value] : changes) {
+    if (name == "FifoQueue") continue;
     if (auto applied = result.apply(name, value, occasion); !applied) return std::unexpected(applied.error());
   }
+  if (auto checked = result.check_together(changes); !checked) return std::unexpected(checked.error());
   return result;
 }
 
@@ -166,11 +175,6 @@ aws::Outcome<void> QueueAttributes::apply(const std::string& name, const std::st
       {"MaximumMessageSize", &QueueAttributes::maximum_message_size_, kMessageSizeMin, kMessageSizeMax},
       {"ReceiveMessageWaitTimeSeconds", &QueueAttributes::wait_time_, 0, kWaitTimeMax},
   };
-  const std::string_view operation = occasion == Occasion::kCreate ? "CreateQueue" : "SetQueueAttributes";
-  const auto not_served = [&]() -> aws::Outcome<void> {
-    return std::unexpected(aws::not_served("sqs", operation, fmt::format("Attributes.{}", name)));
-  };
-
   for (const Number& number : kNumbers) {
     if (name != number.name) continue;
     const auto parsed = parse_int(value, number.min, number.max);
@@ -203,27 +207,100 @@ aws::Outcome<void> QueueAttributes::apply(const std::string& name, const std::st
     as_set_[name] = value;
     return {};
   }
+  if (name == "Policy") {
+    if (auto checked = check_policy(value); !value.empty() && !checked) return checked;
+    keep(name, value);
+    return {};
+  }
+  if (name == "SqsManagedSseEnabled" || name.starts_with("Kms")) return apply_encryption(name, value);
+  return apply_fifo(name, value, occasion);
+}
+
+aws::Outcome<void> QueueAttributes::apply_encryption(const std::string& name, const std::string& value) {
   if (name == "SqsManagedSseEnabled") {
+    if (value != "true" && value != "false") return bad_attribute(name);
+  } else if (name == "KmsDataKeyReusePeriodSeconds") {
+    if (!parse_int(value, kKeyReuseMin, kKeyReuseMax)) return bad_attribute(name);
+  } else if (name != "KmsMasterKeyId") {
+    return std::unexpected(aws::sqs::invalid_attribute_name(fmt::format("Unknown Attribute {}.", name)));
+  } else if (!value.empty()) {
+    as_set_["SqsManagedSseEnabled"] = "false";
+  }
+  keep(name, value);
+  return {};
+}
+
+aws::Outcome<void> QueueAttributes::apply_fifo(const std::string& name, const std::string& value, Occasion occasion) {
+  if (name == "FifoQueue") {
+    // Setting what it is already is allowed.
+    if (occasion == Occasion::kSet && !(is_fifo() && value == "true")) {
+      return std::unexpected(aws::sqs::invalid_attribute_value(
+          "Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported."));
+    }
+    if (value == "true") {
+      as_set_[name] = value;
+      return {};
+    }
+  }
+  if (name == "DeduplicationScope" || name == "FifoThroughputLimit") {
+    if (!is_fifo()) {
+      return std::unexpected(aws::sqs::invalid_attribute_value(
+          fmt::format("You can specify the {} only when FifoQueue is set to true.", name)));
+    }
+    const bool known = name == "DeduplicationScope" ? value == "queue" || value == "messageGroup"
+                                                    : value == "perQueue" || value == "perMessageGroupId";
+    if (!known) return bad_attribute(name);
+    as_set_[name] = value;
+    return {};
+  }
+  if (name == "ContentBasedDeduplication" && is_fifo()) {
     if (value != "true" && value != "false") return bad_attribute(name);
     as_set_[name] = value;
     return {};
   }
-  // Empty removes, and there is nothing to remove.
-  if (name == "Policy" || name == "KmsMasterKeyId") return value.empty() ? aws::Outcome<void>{} : not_served();
-  if (name == "KmsDataKeyReusePeriodSeconds") return not_served();
-  if (name == "FifoQueue") {
-    if (occasion == Occasion::kSet) {
-      return std::unexpected(aws::sqs::invalid_attribute_value(
-          "Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported."));
-    }
-    if (value == "true") return not_served();
-  }
-  if (name == "DeduplicationScope" || name == "FifoThroughputLimit") {
-    return std::unexpected(aws::sqs::invalid_attribute_value(
-        fmt::format("You can specify the {} only when FifoQueue is set to true.", name)));
-  }
   // FifoQueue "false" and ContentBasedDeduplication of a standard queue too: so AWS answers.
   return std::unexpected(aws::sqs::invalid_attribute_name(fmt::format("Unknown Attribute {}.", name)));
+}
+
+aws::Outcome<void> QueueAttributes::check_together(const AttributeMap& changes) const {
+  const bool has_key = as_set_.contains("KmsMasterKeyId");
+  // A key that was set switches the queue's own encryption off, but both cannot be asked for.
+  const auto own = changes.find("SqsManagedSseEnabled");
+  if (has_key && own != changes.end() && own->second == "true") {
+    return std::unexpected(aws::sqs::invalid_attribute_name(
+        "You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS SSE."));
+  }
+  const auto limit = as_set_.find("FifoThroughputLimit");
+  if (limit != as_set_.end() && limit->second == "perMessageGroupId" &&
+      deduplication_scope() != Deduplication::Scope::kMessageGroup) {
+    return std::unexpected(aws::sqs::invalid_attribute_value(
+        "The perMessageGroupId value is allowed only when the value for DeduplicationScope is messageGroup."));
+  }
+  return {};
+}
+
+void QueueAttributes::keep(const std::string& name, const std::string& value) {
+  if (value.empty()) {
+    as_set_.erase(name);
+  } else {
+    as_set_[name] = value;
+  }
+}
+
+bool QueueAttributes::is_on(const char* name) const {
+  const auto it = as_set_.find(name);
+  return it != as_set_.end() && it->second == "true";
+}
+
+Deduplication::Scope QueueAttributes::deduplication_scope() const {
+  const auto it = as_set_.find("DeduplicationScope");
+  return it != as_set_.end() && it->second == "messageGroup" ? Deduplication::Scope::kMessageGroup
+                                                             : Deduplication::Scope::kQueue;
+}
+
+std::string QueueAttributes::policy() const {
+  const auto it = as_set_.find("Policy");
+  return it == as_set_.end() ? std::string() : it->second;
 }
 
 AttributeMap QueueAttributes::shown() const {
@@ -233,10 +310,19 @@ AttributeMap QueueAttributes::shown() const {
       {"DelaySeconds", std::to_string(delay_)},
       {"MaximumMessageSize", std::to_string(maximum_message_size_)},
       {"ReceiveMessageWaitTimeSeconds", std::to_string(wait_time_)},
-      {"SqsManagedSseEnabled", "true"},
   };
-  for (const char* name : {"RedrivePolicy", "RedriveAllowPolicy", "SqsManagedSseEnabled"}) {
-    if (auto it = as_set_.find(name); it != as_set_.end()) shown[name] = it->second;
+  shown.insert(as_set_.begin(), as_set_.end());
+  // Defaults of what was not set.
+  shown.try_emplace("SqsManagedSseEnabled", "true");
+  if (is_fifo()) {
+    shown.try_emplace("ContentBasedDeduplication", "false");
+    shown.try_emplace("DeduplicationScope", "queue");
+    shown.try_emplace("FifoThroughputLimit", "perQueue");
+  }
+  if (shown.contains("KmsMasterKeyId")) {
+    shown.try_emplace("KmsDataKeyReusePeriodSeconds", std::to_string(kKeyReuseDefault));
+  } else {
+    shown.erase("KmsDataKeyReusePeriodSeconds");
   }
   return shown;
 }

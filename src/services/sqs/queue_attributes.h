@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "aws/error.h"
+#include "services/sqs/deduplication.h"
 #include "services/sqs/limits.h"
 
 namespace lambdad::sqs {
@@ -27,14 +28,14 @@ struct RedriveAllowPolicy {
   bool allows(std::string_view source_arn) const;
 };
 
-/// Settable attributes with their defaults. Texts are kept as they were given, beside their meaning.
+/// Settable attributes with their defaults. Texts are kept as they were given, beside their meaning. A queue is FIFO
+/// from its creation on or never.
 class QueueAttributes {
  public:
   enum class Occasion { kCreate, kSet };
-  /// These attributes with `changes` over them. An empty RedrivePolicy or RedriveAllowPolicy removes it. Fails with
-  /// AWS's error for unknown names (InvalidAttributeName) and bad values (InvalidAttributeValue,
-  /// InvalidParameterValue), and names what lambdad does not serve: FIFO queues, KMS keys, access policies. Does not
-  /// look whether the queues that are named exist.
+  /// These attributes with `changes` over them. An empty RedrivePolicy, RedriveAllowPolicy, Policy or KmsMasterKeyId
+  /// removes it. Fails with AWS's error for unknown names (InvalidAttributeName) and bad values (InvalidAttributeValue,
+  /// InvalidParameterValue). Does not look whether the queues and keys that are named exist.
   aws::Outcome<QueueAttributes> with(const AttributeMap& changes, Occasion occasion) const;
 
   Duration visibility_timeout() const { return std::chrono::seconds(visibility_timeout_); }
@@ -44,6 +45,11 @@ class QueueAttributes {
   std::size_t maximum_message_size() const { return static_cast<std::size_t>(maximum_message_size_); }
   const std::optional<RedrivePolicy>& redrive_policy() const { return redrive_policy_; }
   const RedriveAllowPolicy& redrive_allow_policy() const { return redrive_allow_policy_; }
+  bool is_fifo() const { return as_set_.contains("FifoQueue"); }
+  bool content_based_deduplication() const { return is_on("ContentBasedDeduplication"); }
+  Deduplication::Scope deduplication_scope() const;
+  /// The access policy as it was set; empty: none.
+  std::string policy() const;
 
   /// What was set, for the store.
   const AttributeMap& as_set() const { return as_set_; }
@@ -57,6 +63,11 @@ class QueueAttributes {
 
  private:
   aws::Outcome<void> apply(const std::string& name, const std::string& value, Occasion occasion);
+  aws::Outcome<void> apply_fifo(const std::string& name, const std::string& value, Occasion occasion);
+  aws::Outcome<void> apply_encryption(const std::string& name, const std::string& value);
+  aws::Outcome<void> check_together(const AttributeMap& changes) const;
+  void keep(const std::string& name, const std::string& value);
+  bool is_on(const char* name) const;
 
   AttributeMap as_set_;
   int visibility_timeout_ = kVisibilityTimeoutDefault;

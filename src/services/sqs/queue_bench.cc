@@ -5,8 +5,8 @@
 
 #include <benchmark/benchmark.h>
 
-#include "services/sqs/queue.h"
 #include "services/sqs/receipt_handle.h"
+#include "services/sqs/standard_queue.h"
 #include "services/sqs/test_support.h"
 
 namespace lambdad::sqs {
@@ -18,7 +18,7 @@ void fill(Queue& queue, std::int64_t count) {
 
 /// One message in, one received, one deleted, over a standing backlog.
 void BM_AddTakeRemove(benchmark::State& state) {
-  Queue queue(345600s);
+  StandardQueue queue(345600s);
   fill(queue, state.range(0));
   RowId row = state.range(0) + 1;
   WallTime now = at(1s);
@@ -34,7 +34,7 @@ BENCHMARK(BM_AddTakeRemove)->Arg(0)->Arg(10'000)->Arg(1'000'000);
 
 /// Ten received and not deleted: they come back when their timeout ends.
 void BM_TakeTenThatReturn(benchmark::State& state) {
-  Queue queue(345600s);
+  StandardQueue queue(345600s);
   fill(queue, state.range(0));
   WallTime now = at(1s);
   for (auto _ : state) {
@@ -48,7 +48,7 @@ BENCHMARK(BM_TakeTenThatReturn)->Arg(100'000)->Arg(1'000'000);
 void BM_PurgeMillion(benchmark::State& state) {
   for (auto _ : state) {
     state.PauseTiming();
-    Queue queue(345600s);
+    StandardQueue queue(345600s);
     fill(queue, 1'000'000);
     state.ResumeTiming();
     benchmark::DoNotOptimize(queue.remove_below(10'000'000));
@@ -59,7 +59,7 @@ BENCHMARK(BM_PurgeMillion)->Unit(benchmark::kMillisecond)->Iterations(3);
 void BM_BytesPerMessage(benchmark::State& state) {
   for (auto _ : state) {
     const auto before = ::mallinfo2().uordblks;
-    Queue queue(345600s);
+    StandardQueue queue(345600s);
     fill(queue, 200'000);
     state.counters["bytes_per_message_without_body"] =
         static_cast<double>(::mallinfo2().uordblks - before) / 200'000 - 64;

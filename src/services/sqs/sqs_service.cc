@@ -26,6 +26,8 @@ class SqsService::QueueTarget final : public ports::Target {
                        .system_attributes = std::nullopt,
                        .deduplication_id = std::nullopt,
                        .group_id = std::nullopt};
+    if (!message.group_id.empty()) input.group_id = std::move(message.group_id);
+    if (!message.deduplication_id.empty()) input.deduplication_id = std::move(message.deduplication_id);
     if (!message.attributes.empty()) input.attributes.emplace();
     for (auto& [name, attribute] : message.attributes) {
       sized.emplace(name, MessageAttribute{attribute.data_type, attribute.value});
@@ -50,7 +52,8 @@ class SqsService::QueueTarget final : public ports::Target {
     if (!checked) co_return fail(Errc::kInvalid, "{}: {}", target.str(), checked.error().message);
     std::vector<Broker::NewMessage> messages;
     messages.push_back(std::move(checked->message));
-    co_return co_await broker_.send(queue, std::move(messages));
+    LD_CO_TRY_VOID(co_await broker_.send(queue, std::move(messages)));
+    co_return Result<void>{};
   }
 
   Result<void> check(const Arn& target) override {
@@ -91,6 +94,11 @@ void SqsService::register_operations(aws::Dispatcher& dispatcher) {
   serve.operator()<api::UntagQueue>(untag_queue);
   serve.operator()<api::ListQueueTags>(list_queue_tags);
   serve.operator()<api::ListDeadLetterSourceQueues>(list_dead_letter_source_queues);
+  serve.operator()<api::AddPermission>(add_permission);
+  serve.operator()<api::RemovePermission>(remove_permission);
+  serve.operator()<api::StartMessageMoveTask>(start_message_move_task);
+  serve.operator()<api::CancelMessageMoveTask>(cancel_message_move_task);
+  serve.operator()<api::ListMessageMoveTasks>(list_message_move_tasks);
   serve.operator()<api::SendMessage>(send_message);
   serve.operator()<api::SendMessageBatch>(send_message_batch);
   serve.operator()<api::ReceiveMessage>(receive_message);

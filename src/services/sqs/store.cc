@@ -16,6 +16,17 @@ using store::Row;
 using store::TextView;
 using store::Transaction;
 
+std::string_view status_text(MoveTaskRow::Status status) {
+  switch (status) {
+    case MoveTaskRow::Status::kRunning: return "RUNNING";
+    case MoveTaskRow::Status::kCompleted: return "COMPLETED";
+    case MoveTaskRow::Status::kCancelling: return "CANCELLING";
+    case MoveTaskRow::Status::kCancelled: return "CANCELLED";
+    case MoveTaskRow::Status::kFailed: return "FAILED";
+  }
+  return "";
+}
+
 namespace {
 
 // A run of the process has its own range of ids, so that none is ever given twice without writing a counter for each.
@@ -58,14 +69,58 @@ Result<void> insert_message(Transaction& tx, QueueId queue, const QueuedMessage&
   };
   const auto result = tx.execute(
       "INSERT INTO message (id, queue_id, message_id, sent_at, available_at, sender_id, md5_of_body, body, attributes,"
-      " trace_header, group_id, dead_letter_source) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+      " trace_header, group_id, deduplication_id, dead_letter_source) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
       {message.row, queue, bytes(content.message_id.bytes), to_column(content.sent_at), to_column(message.available_at),
        TextView{content.sender_id}, bytes(content.md5_of_body), TextView{content.body},
        extras.attributes.empty() ? Param{} : Param{encode_attributes(extras.attributes)},
-       optional_text(extras.trace_header), optional_text(extras.group_id),
+       optional_text(extras.trace_header), optional_text(extras.group_id), optional_text(extras.deduplication_id),
        message.dead_letter_source ? Param{*message.dead_letter_source} : Param{}});
   if (!result) return fail_with(result.error(), "inserting a message");
   return {};
+}
+
+Result<void> insert_deduplication(Transaction& tx, QueueId queue, const QueuedMessage& message) {
+  const MessageContent& content = *message.content;
+  const auto& id = content.message_id.bytes;
+  LD_TRY([[maybe_unused]] auto inserted,
+         tx.execute("INSERT INTO deduplication (id, queue_id, message_id, sent_at, group_id, deduplication_id)"
+                    " VALUES (?,?,?,?,?,?)",
+                    {message.row, queue, BlobView{{reinterpret_cast<const char*>(id.data()), id.size()}},
+                     to_column(content.sent_at), TextView{content.group_id()}, TextView{content.deduplication_id()}}));
+  return {};
+}
+
+Result<void> save_task(Transaction& tx, const MoveTaskRow& task) {
+  LD_TRY(
+      [[maybe_unused]] auto saved,
+      tx.execute("INSERT INTO move_task (id, task_id, source, destination, per_second, status, failure, started_at,"
+                 " to_move, moved) VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET"
+                 " status = excluded.status, failure = excluded.failure, moved = MAX(moved, excluded.moved)",
+                 {task.id, TextView{task.task_id}, TextView{task.source},
+                  task.destination ? Param{*task.destination} : Param{},
+                  task.per_second ? Param{std::int64_t{*task.per_second}} : Param{}, TextView{status_text(task.status)},
+                  optional_text(task.failure), to_column(task.started_at), task.to_move, task.moved}));
+  return {};
+}
+
+Result<MoveTaskRow> read_task(const Row& row) {
+  MoveTaskRow task{.id = row.integer(0), .task_id = row.text(1), .source = row.text(2)};
+  if (!row.is_null(3)) task.destination = row.text(3);
+  if (!row.is_null(4)) task.per_second = static_cast<int>(row.integer(4));
+  using Status = MoveTaskRow::Status;
+  bool known = false;
+  for (const Status status :
+       {Status::kRunning, Status::kCompleted, Status::kCancelling, Status::kCancelled, Status::kFailed}) {
+    if (row.view(5) != status_text(status)) continue;
+    task.status = status;
+    known = true;
+  }
+  if (!known) return fail(Errc::kCorrupt, "move task {} has status '{}'", task.id, row.view(5));
+  task.failure = row.text(6);
+  task.started_at = to_time(row.integer(7));
+  task.to_move = row.integer(8);
+  task.moved = row.integer(9);
+  return task;
 }
 
 Result<void> remove_rows(Transaction& tx, std::span<const RowId> rows) {
@@ -84,22 +139,25 @@ Result<void> remove_rows(Transaction& tx, std::span<const RowId> rows) {
 Result<void> record_rows(Transaction& tx, const Store::Receive& receive) {
   if (receive.rows.empty()) return {};
   std::vector<Param> params{to_column(receive.received_at), to_column(receive.received_at),
-                            to_column(receive.available_at)};
+                            to_column(receive.available_at), optional_text(receive.attempt)};
   params.insert(params.end(), receive.rows.begin(), receive.rows.end());
   // From the message's own row, so that one deleted meanwhile leaves no state behind.
   LD_TRY([[maybe_unused]] auto changed,
-         tx.execute("INSERT INTO delivery (message, receive_count, first_received_at, received_at, available_at)"
-                    " SELECT id, 1, ?, ?, ? FROM message WHERE id IN (" +
+         tx.execute("INSERT INTO delivery (message, receive_count, first_received_at, received_at, available_at,"
+                    " attempt) SELECT id, 1, ?, ?, ?, ? FROM message WHERE id IN (" +
                         placeholders(receive.rows.size()) +
                         ") ON CONFLICT (message) DO UPDATE SET receive_count = delivery.receive_count + 1,"
-                        " received_at = excluded.received_at, available_at = excluded.available_at",
+                        " received_at = excluded.received_at, available_at = excluded.available_at,"
+                        " attempt = excluded.attempt",
                     params));
   return {};
 }
 
 Result<void> move_message(Transaction& tx, const Store::Move& move, QueueId queue) {
-  LD_TRY(auto moved, tx.execute("UPDATE message SET id = ?, queue_id = ?, dead_letter_source = ? WHERE id = ?",
-                                {move.to.row, queue, *move.to.dead_letter_source, move.from}));
+  LD_TRY(auto moved,
+         tx.execute("UPDATE message SET id = ?, queue_id = ?, sent_at = ?, dead_letter_source = ?"
+                    " WHERE id = ?",
+                    {move.to.row, queue, to_column(move.to.content->sent_at), *move.to.dead_letter_source, move.from}));
   if (moved == 0) return {};  // deleted meanwhile
   LD_TRY([[maybe_unused]] auto state, tx.execute("UPDATE delivery SET message = ?, available_at = ? WHERE message = ?",
                                                  {move.to.row, to_column(move.to.available_at), move.from}));
@@ -135,13 +193,14 @@ class MessageReader {
     content->sent_at = to_time(row.integer(3));
     content->sender_id = row.text(5);
     content->body = row.text(7);
-    if (!row.is_null(8) || !row.is_null(9) || !row.is_null(10)) {
+    if (!row.is_null(8) || !row.is_null(9) || !row.is_null(10) || !row.is_null(17)) {
       auto extras = std::make_unique<MessageContent::Extras>();
       if (!row.is_null(8)) {
         LD_TRY(extras->attributes, decode_attributes(row.view(8)));
       }
       extras->trace_header = row.text(9);
       extras->group_id = row.text(10);
+      extras->deduplication_id = row.text(17);
       content->extras = std::move(extras);
     }
     QueuedMessage message;
@@ -227,7 +286,7 @@ Result<void> Store::load(const Loading& loading) {
     LD_TRY_VOID(
         tx.query("SELECT m.id, m.queue_id, m.message_id, m.sent_at, m.available_at, m.sender_id, m.md5_of_body, m.body,"
                  " m.attributes, m.trace_header, m.group_id, m.dead_letter_source,"
-                 " d.receive_count, d.first_received_at, d.received_at, d.available_at"
+                 " d.receive_count, d.first_received_at, d.received_at, d.available_at, d.attempt, m.deduplication_id"
                  " FROM message m LEFT JOIN delivery d ON d.message = m.id ORDER BY m.id",
                  {}, [&](const Row& row) {
                    const auto floor = floors.find(row.integer(1));
@@ -237,9 +296,31 @@ Result<void> Store::load(const Loading& loading) {
                    }
                    auto message = reader.read(row);
                    if (message) {
-                     loading.message(floor->first, std::move(*message));
+                     loading.message(floor->first, std::move(*message), row.view(16));
                    } else if (!failure) {
                      failure = std::move(message).error();
+                   }
+                 }));
+    LD_TRY_VOID(tx.query(
+        "SELECT id, queue_id, message_id, sent_at, group_id, deduplication_id FROM deduplication ORDER BY id", {},
+        [&](const Row& row) {
+          const auto message_id = Uuid::from_bytes(row.view(2));
+          if (message_id) {
+            loading.deduplication(
+                {row.integer(0), row.integer(1), *message_id, to_time(row.integer(3)), row.text(4), row.text(5)});
+          } else if (!failure) {
+            failure = Error{Errc::kCorrupt, fmt::format("deduplication row {} has no message id", row.integer(0))};
+          }
+        }));
+    LD_TRY_VOID(
+        tx.query("SELECT id, task_id, source, destination, per_second, status, failure, started_at, to_move, moved"
+                 " FROM move_task ORDER BY id",
+                 {}, [&](const Row& row) {
+                   auto task = read_task(row);
+                   if (task) {
+                     loading.move_task(std::move(*task));
+                   } else if (!failure) {
+                     failure = std::move(task).error();
                    }
                  }));
     if (failure) return std::unexpected(std::move(*failure));
@@ -287,7 +368,10 @@ Async<Result<void>> Store::delete_queue(QueueId queue, DeletedQueueRow trace) {
 
 void Store::insert_messages(QueueId queue, Messages messages, Done done) {
   auto work = [queue, messages = std::move(messages)](Transaction& tx) -> Result<void> {
-    for (const QueuedMessage& message : *messages) LD_TRY_VOID(insert_message(tx, queue, message));
+    for (const QueuedMessage& message : *messages) {
+      LD_TRY_VOID(insert_message(tx, queue, message));
+      if (!message.content->deduplication_id().empty()) LD_TRY_VOID(insert_deduplication(tx, queue, message));
+    }
     return {};
   };
   database_->write(std::move(work), store::OnError::kUndoBatch, std::move(done));
@@ -323,6 +407,45 @@ void Store::remove_messages(std::vector<RowId> rows, Done done) {
 Async<Result<void>> Store::remove_messages(std::vector<RowId> rows) {
   return database_->write([rows = std::move(rows)](Transaction& tx) -> Result<void> { return remove_rows(tx, rows); },
                           store::OnError::kUndoBatch);
+}
+
+Async<Result<void>> Store::remove_deduplications(std::vector<RowId> rows) {
+  return database_->write(
+      [rows = std::move(rows)](Transaction& tx) -> Result<void> {
+        for (std::span<const RowId> rest = rows; !rest.empty();) {
+          const auto part = rest.first(std::min<std::size_t>(rest.size(), 10));
+          rest = rest.subspan(part.size());
+          LD_TRY([[maybe_unused]] auto removed,
+                 tx.execute("DELETE FROM deduplication WHERE id IN (" + placeholders(part.size()) + ")",
+                            std::vector<Param>(part.begin(), part.end())));
+        }
+        return {};
+      },
+      store::OnError::kUndoBatch);
+}
+
+void Store::redrive(Redrives redrives, MoveTaskRow task, Done done) {
+  auto work = [redrives = std::move(redrives), task = std::move(task)](Transaction& tx) -> Result<void> {
+    for (const Redrive& redrive : *redrives) {
+      LD_TRY(auto removed, tx.execute("DELETE FROM message WHERE id = ?", {redrive.from}));
+      if (removed == 0) continue;
+      LD_TRY([[maybe_unused]] auto state, tx.execute("DELETE FROM delivery WHERE message = ?", {redrive.from}));
+      LD_TRY_VOID(insert_message(tx, redrive.queue, redrive.to));
+    }
+    return save_task(tx, task);
+  };
+  database_->write(std::move(work), store::OnError::kUndoBatch, std::move(done));
+}
+
+Async<Result<void>> Store::save_move_task(MoveTaskRow task) {
+  return database_->write([task = std::move(task)](Transaction& tx) -> Result<void> { return save_task(tx, task); });
+}
+
+Async<Result<void>> Store::remove_move_task(std::int64_t id) {
+  return database_->write([id](Transaction& tx) -> Result<void> {
+    LD_TRY([[maybe_unused]] auto removed, tx.execute("DELETE FROM move_task WHERE id = ?", {id}));
+    return {};
+  });
 }
 
 }  // namespace lambdad::sqs

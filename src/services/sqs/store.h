@@ -37,6 +37,34 @@ struct DeletedQueueRow {
   WallTime deleted_at;
 };
 
+/// One StartMessageMoveTask.
+struct MoveTaskRow {
+  std::int64_t id = 0;  ///< later tasks have greater ones
+  std::string task_id;
+  std::string source;                      ///< ARN
+  std::optional<std::string> destination;  ///< ARN; nullopt: where each message came from
+  std::optional<int> per_second;
+  enum class Status { kRunning, kCompleted, kCancelling, kCancelled, kFailed };
+  Status status = Status::kRunning;
+  std::string failure;
+  WallTime started_at;
+  std::int64_t to_move = 0;
+  std::int64_t moved = 0;
+  bool is_active() const { return status == Status::kRunning || status == Status::kCancelling; }
+};
+/// "RUNNING", ...
+std::string_view status_text(MoveTaskRow::Status status);
+
+/// What a FIFO queue has accepted lately.
+struct DeduplicationRow {
+  RowId row = 0;
+  QueueId queue = 0;
+  Uuid message_id;
+  WallTime sent_at;
+  std::string group_id;
+  std::string deduplication_id;
+};
+
 /// Every call is one transaction; its result arrives after COMMIT, in the order of the calls. A failed call has stored
 /// nothing. Errors are the database's: kUnavailable, kCorrupt, kClosed.
 ///
@@ -50,8 +78,11 @@ class Store {
   struct Loading {
     std::function<void(QueueRow)> queue;  ///< all queues come before the first message
     std::function<void(DeletedQueueRow)> deleted;
-    std::function<void(QueueId, QueuedMessage)> message;
+    /// `attempt` as in Receive, of its last receive.
+    std::function<void(QueueId, QueuedMessage, std::string_view attempt)> message;
     std::function<void(RowId)> dead;
+    std::function<void(DeduplicationRow)> deduplication;  ///< in the order of their rows
+    std::function<void(MoveTaskRow)> move_task;           ///< in the order of their ids
   };
   Result<void> load(const Loading& loading);
 
@@ -81,8 +112,10 @@ class Store {
     std::vector<RowId> rows;
     WallTime received_at;
     WallTime available_at;
+    std::string attempt;  ///< number of messages, a space, ReceiveRequestAttemptId; empty: none
   };
-  /// One message that goes to a dead-letter queue: gets a new row id there and keeps its delivery counts.
+  /// One message that goes to a dead-letter queue: gets a new row id there and keeps its delivery counts. Its sent_at
+  /// may change.
   struct Move {
     RowId from = 0;
     QueuedMessage to;
@@ -99,6 +132,19 @@ class Store {
   void set_visibility(std::vector<Visibility> changes, Done done);
   void remove_messages(std::vector<RowId> rows, Done done);
   Async<Result<void>> remove_messages(std::vector<RowId> rows);
+  Async<Result<void>> remove_deduplications(std::vector<RowId> rows);
+
+  /// One message of a move task: becomes a new message of another queue.
+  struct Redrive {
+    RowId from = 0;
+    QueueId queue = 0;
+    QueuedMessage to;
+  };
+  using Redrives = std::shared_ptr<const std::vector<Redrive>>;  ///< must not change until `done`
+  /// Messages deleted meanwhile stay deleted, and count as moved: an answered delete is not to be undone.
+  void redrive(Redrives redrives, MoveTaskRow task, Done done);
+  Async<Result<void>> save_move_task(MoveTaskRow task);
+  Async<Result<void>> remove_move_task(std::int64_t id);
 
   bool healthy() const { return database_->healthy(); }
   void close() { database_->close(); }

@@ -15,6 +15,9 @@ struct Left {
   std::vector<DeletedQueueRow> deleted;
   std::map<RowId, std::pair<QueueId, QueuedMessage>> messages;
   std::vector<RowId> dead;
+  std::map<RowId, std::string> attempts;
+  std::vector<DeduplicationRow> deduplications;
+  std::vector<MoveTaskRow> move_tasks;
 };
 
 struct StoreFiles : testing::Test {
@@ -34,8 +37,14 @@ struct StoreFiles : testing::Test {
     const auto loaded = store->load({
         .queue = [&](QueueRow row) { left.queues.emplace(row.name, row); },
         .deleted = [&](DeletedQueueRow row) { left.deleted.push_back(row); },
-        .message = [&](QueueId queue, QueuedMessage m) { left.messages.emplace(m.row, std::pair(queue, m)); },
+        .message =
+            [&](QueueId queue, QueuedMessage m, std::string_view attempt) {
+              left.attempts.emplace(m.row, attempt);
+              left.messages.emplace(m.row, std::pair(queue, m));
+            },
         .dead = [&](RowId row) { left.dead.push_back(row); },
+        .deduplication = [&](DeduplicationRow row) { left.deduplications.push_back(std::move(row)); },
+        .move_task = [&](MoveTaskRow row) { left.move_tasks.push_back(std::move(row)); },
     });
     EXPECT_TRUE(loaded) << loaded.error().detail;
     return left;

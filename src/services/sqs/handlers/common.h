@@ -59,4 +59,17 @@ struct Page {
 Outcome<Page> list_page(const Call& call, const std::string& account, const std::optional<std::string>& next_token,
                         std::optional<std::int32_t> max_results, const std::function<bool(const LiveQueue&)>& keep);
 
+/// Runs `step` as a step of the broker, to its end. The caller's context ends with its request, which may be before:
+/// the step gets a copy.
+template <class Output, class Input>
+Async<Outcome<Output>> run_with_own_context(Broker* broker, aws::RequestContext context, Input input,
+                                            Async<Outcome<Output>> (*step)(Call, Input)) {
+  co_return co_await step(Call{broker, &context}, std::move(input));
+}
+template <class Output, class Input>
+Async<Outcome<Output>> as_step(const Call& call, const char* name, Input input,
+                               Async<Outcome<Output>> (*step)(Call, Input)) {
+  return call.broker->finish(name, run_with_own_context(call.broker, *call.context, std::move(input), step));
+}
+
 }  // namespace lambdad::sqs

@@ -30,6 +30,16 @@ Async<Outcome<aws::sqs::ListQueueTagsResult>> list_queue_tags(Call call, aws::sq
 Async<Outcome<aws::sqs::ListDeadLetterSourceQueuesResult>> list_dead_letter_source_queues(
     Call call, aws::sqs::ListDeadLetterSourceQueuesRequest input);
 
+Async<Outcome<Unit>> add_permission(Call call, aws::sqs::AddPermissionRequest input);
+Async<Outcome<Unit>> remove_permission(Call call, aws::sqs::RemovePermissionRequest input);
+
+Async<Outcome<aws::sqs::StartMessageMoveTaskResult>> start_message_move_task(
+    Call call, aws::sqs::StartMessageMoveTaskRequest input);
+Async<Outcome<aws::sqs::CancelMessageMoveTaskResult>> cancel_message_move_task(
+    Call call, aws::sqs::CancelMessageMoveTaskRequest input);
+Async<Outcome<aws::sqs::ListMessageMoveTasksResult>> list_message_move_tasks(
+    Call call, aws::sqs::ListMessageMoveTasksRequest input);
+
 Async<Outcome<aws::sqs::SendMessageResult>> send_message(Call call, aws::sqs::SendMessageRequest input);
 Async<Outcome<aws::sqs::SendMessageBatchResult>> send_message_batch(Call call, aws::sqs::SendMessageBatchRequest input);
 Async<Outcome<aws::sqs::ReceiveMessageResult>> receive_message(Call call, aws::sqs::ReceiveMessageRequest input);

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/encoding.h"
+#include "base/hash.h"
 #include "base/utf8.h"
 
 namespace lambdad::sqs {
@@ -94,11 +95,6 @@ Outcome<void> check_attribute_name(const std::string& name) {
   return {};
 }
 
-/// 1..128 of letters, digits and punctuation. Source: SQS API reference, SendMessage, MessageGroupId.
-bool is_group_id(std::string_view id) {
-  return !id.empty() && id.size() <= 128 && std::ranges::all_of(id, [](char c) { return c > 0x20 && c < 0x7f; });
-}
-
 }  // namespace
 
 std::optional<std::string> first_forbidden_character(std::string_view text) {
@@ -128,19 +124,52 @@ Outcome<MessageAttributes> check_attributes(std::map<std::string, aws::sqs::Mess
   return checked;
 }
 
+Outcome<void> check_fifo_parameters(const LiveQueue& queue, const std::optional<std::string>& group_id,
+                                    const std::optional<std::string>& deduplication_id,
+                                    aws::Error (*error)(std::string)) {
+  if (!group_id) return std::unexpected(error("The request must contain the parameter MessageGroupId."));
+  if (!deduplication_id && !queue.attributes.content_based_deduplication()) {
+    return refuse(
+        "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly");
+  }
+  return {};
+}
+
+bool is_group_id(std::string_view id) {
+  return !id.empty() && id.size() <= kGroupIdLengthMax &&
+         std::ranges::all_of(id, [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+std::string sequence_number(RowId row) { return fmt::format("1{:019}", row); }
+
 Outcome<CheckedMessage> check_message(const Call& call, const LiveQueue& queue, MessageInput input) {
   if (input.body.empty()) {
     return std::unexpected(aws::sqs::missing_required_parameter("The request must contain the parameter MessageBody."));
   }
   if (const auto character = first_forbidden_character(input.body)) return refuse_character(*character);
-  if (input.deduplication_id) {
+  const bool is_fifo = queue.fifo != nullptr;
+  if (is_fifo) {
+    auto checked = check_fifo_parameters(queue, input.group_id, input.deduplication_id,
+                                         [](std::string text) { return aws::sqs::missing_required_parameter(text); });
+    if (!checked) return std::unexpected(std::move(checked.error()));
+  }
+  if (input.deduplication_id && !is_fifo) {
     return std::unexpected(bad_value(*input.deduplication_id, "MessageDeduplicationId",
                                      "The request include parameter that is not valid for this queue type."));
+  }
+  if (input.deduplication_id && !is_group_id(*input.deduplication_id)) {
+    return std::unexpected(bad_value(
+        *input.deduplication_id, "MessageDeduplicationId",
+        "MessageDeduplicationId can only include alphanumeric and punctuation characters. 1 to 128 in length."));
   }
   if (input.group_id && !is_group_id(*input.group_id)) {
     return std::unexpected(
         bad_value(*input.group_id, "MessageGroupId",
                   "MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length."));
+  }
+  if (is_fifo && input.delay_seconds.value_or(0) != 0) {
+    return std::unexpected(bad_value(std::to_string(*input.delay_seconds), "DelaySeconds",
+                                     "The request include parameter that is not valid for this queue type."));
   }
   const auto delay = checked_int(input.delay_seconds, static_cast<int>(queue.attributes.delay() / 1s), 0, kDelayMax,
                                  "DelaySeconds", "DelaySeconds must be >= 0 and <= 900.");
@@ -171,6 +200,8 @@ Outcome<CheckedMessage> check_message(const Call& call, const LiveQueue& queue, 
     checked.md5_of_system_attributes = md5_of_attributes(system);
   }
   extras.group_id = input.group_id.value_or("");
+  if (is_fifo)
+    extras.deduplication_id = input.deduplication_id ? *input.deduplication_id : hex_encode(sha256(input.body));
 
   checked.size_bytes = message_size_bytes(input.body, extras.attributes);
   if (checked.size_bytes > queue.attributes.maximum_message_size()) {

@@ -10,8 +10,9 @@ namespace lambdad::sqs {
 
 namespace {
 
-bool is_queue_name(std::string_view name) {
-  return !name.empty() && name.size() <= kQueueNameLengthMax && std::ranges::all_of(name, [](char c) {
+/// `stem`: without the suffix of FIFO queues.
+bool is_queue_name(std::string_view name, std::string_view stem) {
+  return !stem.empty() && name.size() <= kQueueNameLengthMax && std::ranges::all_of(stem, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
   });
 }
@@ -29,6 +30,9 @@ Outcome<void> check_redrive(const Call& call, const QueueAttributes& attributes,
   const LiveQueuePtr target = call.broker->find_arn(policy->dead_letter_arn);
   if (!target || target->row.account != account || target->row.region != call.context->region) {
     return refuse("Dead letter target does not exist.");
+  }
+  if (target->attributes.is_fifo() != attributes.is_fifo()) {
+    return refuse("Dead-letter queue must be same type of queue as the source.");
   }
   const std::string source =
       Arn{.service = "sqs", .region = call.context->region, .account = account, .resource = name}.str();
@@ -60,10 +64,15 @@ Async<Outcome<aws::sqs::CreateQueueResult>> create_step(Call call, aws::sqs::Cre
   const auto turn = co_await call.broker->take_turn();
   const aws::RequestContext& context = *call.context;
   const AttributeMap wanted = input.attributes.value_or(AttributeMap{});
-  if (input.queue_name.ends_with(".fifo")) {
-    co_return std::unexpected(aws::not_served("sqs", "CreateQueue", "Attributes.FifoQueue"));
-  }
-  if (!is_queue_name(input.queue_name)) {
+  const auto fifo = wanted.find("FifoQueue");
+  std::string_view stem = input.queue_name;
+  if (fifo != wanted.end() && fifo->second == "true") {
+    if (!stem.ends_with(kFifoSuffix) || !is_queue_name(stem, stem.substr(0, stem.size() - kFifoSuffix.size()))) {
+      co_return std::unexpected(aws::sqs::invalid_parameter_value(
+          "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with "
+          ".fifo suffix and be 1 to 80 in length."));
+    }
+  } else if (!is_queue_name(stem, stem)) {
     co_return std::unexpected(aws::sqs::invalid_parameter_value(
         "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"));
   }
@@ -147,18 +156,6 @@ Async<Outcome<Unit>> tags_step(Call call, std::string url, AttributeMap added, s
     co_return std::unexpected(to_aws_error(call, done.error()));
   }
   co_return Unit{};
-}
-
-/// The caller's context ends with its request, which may be before a step that outlives it: steps get a copy.
-template <class Output, class Input>
-Async<Outcome<Output>> run_with_own_context(Broker* broker, aws::RequestContext context, Input input,
-                                            Async<Outcome<Output>> (*step)(Call, Input)) {
-  co_return co_await step(Call{broker, &context}, std::move(input));
-}
-template <class Output, class Input>
-Async<Outcome<Output>> as_step(const Call& call, const char* name, Input input,
-                               Async<Outcome<Output>> (*step)(Call, Input)) {
-  return call.broker->finish(name, run_with_own_context(call.broker, *call.context, std::move(input), step));
 }
 
 struct TagChange {

@@ -2,7 +2,7 @@
 #include <array>
 
 #include "base/encoding.h"
-#include "services/sqs/handlers/common.h"
+#include "services/sqs/handlers/message_input.h"
 
 namespace lambdad::sqs {
 
@@ -70,6 +70,10 @@ aws::sqs::Message to_message(const Call& call, const LiveQueue& queue, const Que
     show("ApproximateFirstReceiveTimestamp", std::to_string(to_epoch_ms(*received.first_received_at)));
     if (content.extras && !content.extras->trace_header.empty()) show("AWSTraceHeader", content.extras->trace_header);
     if (content.extras && !content.extras->group_id.empty()) show("MessageGroupId", content.extras->group_id);
+    if (queue.fifo != nullptr) {
+      show("MessageDeduplicationId", content.extras->deduplication_id);
+      show("SequenceNumber", sequence_number(received.row));
+    }
     if (received.dead_letter_source) show("DeadLetterQueueSourceArn", *received.dead_letter_source);
   }
   if (!system.empty()) message.attributes = std::move(system);
@@ -108,16 +112,23 @@ Async<Outcome<aws::sqs::ReceiveMessageResult>> receive_message(Call call, aws::s
       checked_int(input.visibility_timeout, static_cast<int>(attributes.visibility_timeout() / 1s), 0,
                   kVisibilityTimeoutMax, "VisibilityTimeout", "Must be >= 0 and <= 43200, if provided.");
   if (!visibility) co_return std::unexpected(visibility.error());
-  if (input.receive_request_attempt_id) {
+  if (input.receive_request_attempt_id && (*queue)->fifo == nullptr) {
     co_return std::unexpected(bad_value(*input.receive_request_attempt_id, "ReceiveRequestAttemptId",
                                         "The request include parameter that is not valid for this queue type."));
+  }
+  const std::string attempt = input.receive_request_attempt_id.value_or("");
+  if (input.receive_request_attempt_id && !is_group_id(attempt)) {
+    co_return std::unexpected(bad_value(
+        attempt, "ReceiveRequestAttemptId",
+        "ReceiveRequestAttemptId can only include alphanumeric and punctuation characters. 1 to 128 in length."));
   }
   const auto wanted = check_wanted(input);
   if (!wanted) co_return std::unexpected(wanted.error());
 
   const auto received = co_await call.broker->receive(*queue, {.messages_max = *count,
                                                                .visibility_timeout = std::chrono::seconds(*visibility),
-                                                               .wait = std::chrono::seconds(*wait)});
+                                                               .wait = std::chrono::seconds(*wait),
+                                                               .attempt = attempt});
   if (!received) co_return std::unexpected(to_aws_error(call, received.error()));
   aws::sqs::ReceiveMessageResult result;
   if (received->empty()) co_return result;  // without a Messages member, as AWS answers

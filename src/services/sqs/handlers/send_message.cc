@@ -2,6 +2,17 @@
 
 namespace lambdad::sqs {
 
+namespace {
+
+/// A FIFO queue answers a repetition as it did the first message.
+template <class Result>
+void tell_accepted(Result& result, const Broker::Accepted& accepted) {
+  result.message_id = accepted.message_id.text();
+  result.sequence_number = sequence_number(accepted.row);
+}
+
+}  // namespace
+
 Async<Outcome<aws::sqs::SendMessageResult>> send_message(Call call, aws::sqs::SendMessageRequest input) {
   auto queue = find_queue(call, input.queue_url);
   if (!queue) co_return std::unexpected(std::move(queue.error()));
@@ -15,15 +26,15 @@ Async<Outcome<aws::sqs::SendMessageResult>> send_message(Call call, aws::sqs::Se
   if (!checked) co_return std::unexpected(std::move(checked.error()));
   std::vector<Broker::NewMessage> messages;
   messages.push_back(std::move(checked->message));
-  if (auto sent = co_await call.broker->send(*queue, std::move(messages)); !sent) {
-    co_return std::unexpected(to_aws_error(call, sent.error()));
-  }
-  co_return aws::sqs::SendMessageResult{
-      .md5_of_message_body = std::move(checked->md5_of_body),
-      .md5_of_message_attributes = std::move(checked->md5_of_attributes),
-      .md5_of_message_system_attributes = std::move(checked->md5_of_system_attributes),
-      .message_id = std::move(checked->message_id),
-      .sequence_number = std::nullopt};
+  const auto sent = co_await call.broker->send(*queue, std::move(messages));
+  if (!sent) co_return std::unexpected(to_aws_error(call, sent.error()));
+  aws::sqs::SendMessageResult result{.md5_of_message_body = std::move(checked->md5_of_body),
+                                     .md5_of_message_attributes = std::move(checked->md5_of_attributes),
+                                     .md5_of_message_system_attributes = std::move(checked->md5_of_system_attributes),
+                                     .message_id = std::move(checked->message_id),
+                                     .sequence_number = std::nullopt};
+  if (!sent->empty()) tell_accepted(result, sent->front());
+  co_return result;
 }
 
 Async<Outcome<aws::sqs::SendMessageBatchResult>> send_message_batch(Call call,
@@ -46,6 +57,14 @@ Async<Outcome<aws::sqs::SendMessageBatchResult>> send_message_batch(Call call,
   if (size_bytes > kBatchSizeMax) {
     co_return std::unexpected(aws::sqs::batch_request_too_long(fmt::format(
         "Batch requests cannot be longer than {} bytes. You have sent {} bytes.", kBatchSizeMax, size_bytes)));
+  }
+
+  if ((*queue)->fifo != nullptr) {
+    for (const auto& entry : input.entries) {
+      auto checked = check_fifo_parameters(**queue, entry.message_group_id, entry.message_deduplication_id,
+                                           [](std::string text) { return aws::sqs::invalid_parameter_value(text); });
+      if (!checked) co_return std::unexpected(std::move(checked.error()));
+    }
   }
 
   aws::sqs::SendMessageBatchResult result;
@@ -71,9 +90,9 @@ Async<Outcome<aws::sqs::SendMessageBatchResult>> send_message_batch(Call call,
                                  .sequence_number = std::nullopt});
   }
   if (!messages.empty()) {
-    if (auto sent = co_await call.broker->send(*queue, std::move(messages)); !sent) {
-      co_return std::unexpected(to_aws_error(call, sent.error()));
-    }
+    const auto sent = co_await call.broker->send(*queue, std::move(messages));
+    if (!sent) co_return std::unexpected(to_aws_error(call, sent.error()));
+    for (std::size_t i = 0; i < sent->size(); ++i) tell_accepted(result.successful[i], (*sent)[i]);
   }
   co_return result;
 }

@@ -7,7 +7,7 @@ namespace lambdad::sqs {
 namespace {
 
 /// The change of one message, or AWS's error. `text` is the receipt handle as given.
-Outcome<Store::Visibility> check_visibility(const Call& call, const LiveQueue& queue, const std::string& text,
+Outcome<Store::Visibility> check_visibility(const Call& call, LiveQueue& queue, const std::string& text,
                                             int timeout_seconds) {
   const auto handle = open_receipt_handle(call, queue, text);
   if (!handle) return std::unexpected(handle.error());
@@ -16,6 +16,10 @@ Outcome<Store::Visibility> check_visibility(const Call& call, const LiveQueue& q
         bad_value(std::to_string(timeout_seconds), "VisibilityTimeout", "Must be between 0 and 43200, if provided."));
   }
   const QueuedMessage* message = queue.messages.find_received(handle->row, handle->generation);
+  if (message != nullptr && queue.fifo != nullptr &&
+      !queue.fifo->holds(handle->row, handle->generation, call.broker->now())) {
+    message = nullptr;
+  }
   if (message == nullptr) {
     return std::unexpected(
         bad_value(text, "ReceiptHandle", "Message does not exist or is not available for visibility timeout change."));
@@ -28,12 +32,23 @@ Outcome<Store::Visibility> check_visibility(const Call& call, const LiveQueue& q
   return Store::Visibility{.row = handle->row, .receive_count = handle->generation, .available_at = available_at};
 }
 
+/// The receipt handle of a delete. On a FIFO queue it must be of the receive that still hides the message; a message
+/// that is gone is deleted once more.
+Outcome<ReceiptHandle> check_delete(const Call& call, LiveQueue& queue, const std::string& text) {
+  auto handle = open_receipt_handle(call, queue, text);
+  if (!handle || queue.fifo == nullptr || queue.messages.find(handle->row) == nullptr) return handle;
+  if (!queue.fifo->holds(handle->row, handle->generation, call.broker->now())) {
+    return std::unexpected(bad_value(text, "ReceiptHandle", "The receipt handle has expired."));
+  }
+  return handle;
+}
+
 }  // namespace
 
 Async<Outcome<Unit>> delete_message(Call call, aws::sqs::DeleteMessageRequest input) {
   auto queue = find_queue(call, input.queue_url);
   if (!queue) co_return std::unexpected(std::move(queue.error()));
-  const auto handle = open_receipt_handle(call, **queue, input.receipt_handle);
+  const auto handle = check_delete(call, **queue, input.receipt_handle);
   if (!handle) co_return std::unexpected(handle.error());
   if (auto removed = co_await call.broker->remove_messages(*queue, {*handle}); !removed) {
     co_return std::unexpected(to_aws_error(call, removed.error()));
@@ -51,7 +66,7 @@ Async<Outcome<aws::sqs::DeleteMessageBatchResult>> delete_message_batch(Call cal
   aws::sqs::DeleteMessageBatchResult result;
   std::vector<ReceiptHandle> handles;
   for (auto& entry : input.entries) {
-    const auto handle = open_receipt_handle(call, **queue, entry.receipt_handle);
+    const auto handle = check_delete(call, **queue, entry.receipt_handle);
     if (!handle) {
       result.failed.push_back(failed_entry(std::move(entry.id), handle.error()));
       continue;

@@ -1,4 +1,4 @@
-#include "services/sqs/queue.h"
+#include "services/sqs/standard_queue.h"
 
 #include <algorithm>
 #include <random>
@@ -29,22 +29,22 @@ std::vector<RowId> leaving(const Queue::Taken& taken) {
 Queue::TakeOptions one(Duration visibility = 30s) { return {.messages_max = 1, .visibility_timeout = visibility}; }
 Queue::TakeOptions ten(Duration visibility = 30s) { return {.messages_max = 10, .visibility_timeout = visibility}; }
 
-struct StandardQueue : testing::Test {
-  Queue queue{345600s};
+struct Standard : testing::Test {
+  StandardQueue queue{345600s};
 };
 
-TEST_F(StandardQueue, IsReceivedInTheOrderOfSending) {
+TEST_F(Standard, IsReceivedInTheOrderOfSending) {
   for (RowId row = 1; row <= 3; ++row) queue.add(test_message(row, at(0s)), at(0s));
   EXPECT_THAT(rows(queue.take(at(1s), ten())), ElementsAre(1, 2, 3));
 }
 
-TEST_F(StandardQueue, GivesNoMoreThanAskedFor) {
+TEST_F(Standard, GivesNoMoreThanAskedFor) {
   for (RowId row = 1; row <= 3; ++row) queue.add(test_message(row, at(0s)), at(0s));
   EXPECT_THAT(rows(queue.take(at(0s), one())), ElementsAre(1));
   EXPECT_THAT(rows(queue.take(at(0s), one())), ElementsAre(2));
 }
 
-TEST_F(StandardQueue, HidesAReceivedMessageUntilItsVisibilityTimeoutEnds) {
+TEST_F(Standard, HidesAReceivedMessageUntilItsVisibilityTimeoutEnds) {
   queue.add(test_message(1, at(0s)), at(0s));
   EXPECT_THAT(rows(queue.take(at(0s), one(30s))), ElementsAre(1));
   EXPECT_EQ(queue.next_transition(), at(30s));
@@ -52,13 +52,13 @@ TEST_F(StandardQueue, HidesAReceivedMessageUntilItsVisibilityTimeoutEnds) {
   EXPECT_THAT(rows(queue.take(at(30s), one())), ElementsAre(1));
 }
 
-TEST_F(StandardQueue, ReturnsAMessageReceivedWithTimeoutZeroAtOnceButOnlyOncePerReceive) {
+TEST_F(Standard, ReturnsAMessageReceivedWithTimeoutZeroAtOnceButOnlyOncePerReceive) {
   queue.add(test_message(1, at(0s)), at(0s));
   EXPECT_THAT(rows(queue.take(at(5s), ten(0s))), ElementsAre(1));
   EXPECT_THAT(rows(queue.take(at(5s), ten(0s))), ElementsAre(1));
 }
 
-TEST_F(StandardQueue, CountsReceivesAndKeepsTheTimeOfTheFirst) {
+TEST_F(Standard, CountsReceivesAndKeepsTheTimeOfTheFirst) {
   queue.add(test_message(1, at(0s)), at(0s));
   queue.take(at(1s), one(10s));
   const auto taken = queue.take(at(20s), one(10s));
@@ -68,21 +68,21 @@ TEST_F(StandardQueue, CountsReceivesAndKeepsTheTimeOfTheFirst) {
   EXPECT_EQ(taken.received[0].message.received_at, at(20s));
 }
 
-TEST_F(StandardQueue, ReturningMessagesQueueUpBehindThoseAvailableLonger) {
+TEST_F(Standard, ReturningMessagesQueueUpBehindThoseAvailableLonger) {
   queue.add(test_message(1, at(0s)), at(0s));
   queue.take(at(0s), one(30s));
   queue.add(test_message(2, at(10s)), at(10s));
   EXPECT_THAT(rows(queue.take(at(31s), ten())), ElementsAre(2, 1));
 }
 
-TEST_F(StandardQueue, DelaysAMessage) {
+TEST_F(Standard, DelaysAMessage) {
   queue.add(test_message(1, at(0s), 5s), at(0s));
   EXPECT_EQ(queue.counts(), (Counts{.visible = 0, .delayed = 1, .in_flight = 0}));
   EXPECT_THAT(rows(queue.take(at(5s) - 1ns, one())), IsEmpty());
   EXPECT_THAT(rows(queue.take(at(5s), one())), ElementsAre(1));
 }
 
-TEST_F(StandardQueue, CountsVisibleDelayedAndInFlight) {
+TEST_F(Standard, CountsVisibleDelayedAndInFlight) {
   queue.add(test_message(1, at(0s)), at(0s));
   queue.add(test_message(2, at(0s)), at(0s));
   queue.add(test_message(3, at(0s), 60s), at(0s));
@@ -94,7 +94,7 @@ TEST_F(StandardQueue, CountsVisibleDelayedAndInFlight) {
   EXPECT_EQ(queue.counts(), (Counts{.visible = 3, .delayed = 0, .in_flight = 0}));
 }
 
-TEST_F(StandardQueue, MayRemoveWithTheLastHandleOnly) {
+TEST_F(Standard, MayRemoveWithTheLastHandleOnly) {
   queue.add(test_message(1, at(0s)), at(0s));
   queue.take(at(0s), one(10s));
   EXPECT_TRUE(queue.may_remove(1, 1));
@@ -106,7 +106,7 @@ TEST_F(StandardQueue, MayRemoveWithTheLastHandleOnly) {
   EXPECT_FALSE(queue.may_remove(7, 1));
 }
 
-TEST_F(StandardQueue, ForgetsARemovedMessageInEveryState) {
+TEST_F(Standard, ForgetsARemovedMessageInEveryState) {
   queue.add(test_message(1, at(0s)), at(0s));
   queue.add(test_message(2, at(0s)), at(0s));
   queue.add(test_message(3, at(0s), 5s), at(0s));
@@ -120,7 +120,7 @@ TEST_F(StandardQueue, ForgetsARemovedMessageInEveryState) {
   EXPECT_THAT(rows(queue.take(at(100s), ten())), IsEmpty());
 }
 
-TEST_F(StandardQueue, ChangeVisibilityExtendsAndEndsATimeout) {
+TEST_F(Standard, ChangeVisibilityExtendsAndEndsATimeout) {
   queue.add(test_message(1, at(0s)), at(0s));
   queue.take(at(0s), one(10s));
   EXPECT_TRUE(queue.change_visibility(1, 1, at(100s), at(5s)));
@@ -129,7 +129,7 @@ TEST_F(StandardQueue, ChangeVisibilityExtendsAndEndsATimeout) {
   EXPECT_THAT(rows(queue.take(at(99s), one())), ElementsAre(1));
 }
 
-TEST_F(StandardQueue, ChangeVisibilityStillHidesAMessageWhoseTimeoutHasEnded) {
+TEST_F(Standard, ChangeVisibilityStillHidesAMessageWhoseTimeoutHasEnded) {
   queue.add(test_message(1, at(0s)), at(0s));
   queue.take(at(0s), one(10s));
   EXPECT_TRUE(queue.change_visibility(1, 1, at(50s), at(20s)));
@@ -137,7 +137,7 @@ TEST_F(StandardQueue, ChangeVisibilityStillHidesAMessageWhoseTimeoutHasEnded) {
   EXPECT_THAT(rows(queue.take(at(49s), one())), IsEmpty());
 }
 
-TEST_F(StandardQueue, ChangeVisibilityRefusesAnOldHandle) {
+TEST_F(Standard, ChangeVisibilityRefusesAnOldHandle) {
   queue.add(test_message(1, at(0s)), at(0s));
   queue.take(at(0s), one(10s));
   queue.take(at(10s), one(10s));
@@ -146,7 +146,7 @@ TEST_F(StandardQueue, ChangeVisibilityRefusesAnOldHandle) {
   EXPECT_TRUE(queue.change_visibility(1, 2, at(50s), at(11s)));
 }
 
-TEST_F(StandardQueue, LetsAMessageLeaveOnTheReceiveThatWouldExceedTheMaximum) {
+TEST_F(Standard, LetsAMessageLeaveOnTheReceiveThatWouldExceedTheMaximum) {
   queue.add(test_message(1, at(0s)), at(0s));
   auto options = one(10s);
   options.max_receive_count = 2;
@@ -161,7 +161,7 @@ TEST_F(StandardQueue, LetsAMessageLeaveOnTheReceiveThatWouldExceedTheMaximum) {
   EXPECT_EQ(queue.size(), 0u);
 }
 
-TEST_F(StandardQueue, ReceivesTheMessagesBehindOneThatLeaves) {
+TEST_F(Standard, ReceivesTheMessagesBehindOneThatLeaves) {
   queue.add(test_message(1, at(0s)), at(0s));
   queue.take(at(0s), one(0s));
   queue.add(test_message(2, at(1s)), at(1s));
@@ -172,7 +172,7 @@ TEST_F(StandardQueue, ReceivesTheMessagesBehindOneThatLeaves) {
   EXPECT_THAT(leaving(taken), ElementsAre(1));
 }
 
-TEST_F(StandardQueue, BoundsTheMessagesThatLeaveInOneStep) {
+TEST_F(Standard, BoundsTheMessagesThatLeaveInOneStep) {
   for (RowId row = 1; row <= 5; ++row) queue.add(test_message(row, at(0s)), at(0s));
   queue.take(at(0s), ten(0s));
   auto options = ten();
@@ -182,7 +182,7 @@ TEST_F(StandardQueue, BoundsTheMessagesThatLeaveInOneStep) {
   EXPECT_THAT(leaving(queue.take(at(1s), options)), ElementsAre(4, 5));
 }
 
-TEST_F(StandardQueue, UndoMakesAReceiveNotHappen) {
+TEST_F(Standard, UndoMakesAReceiveNotHappen) {
   queue.add(test_message(1, at(0s)), at(0s));
   queue.add(test_message(2, at(0s)), at(0s));
   queue.undo(queue.take(at(1s), one(30s)));
@@ -193,7 +193,7 @@ TEST_F(StandardQueue, UndoMakesAReceiveNotHappen) {
   EXPECT_EQ(taken.received[0].message.first_received_at, at(2s));
 }
 
-TEST_F(StandardQueue, UndoGivesBackWhatWasLeaving) {
+TEST_F(Standard, UndoGivesBackWhatWasLeaving) {
   queue.add(test_message(1, at(0s)), at(0s));
   queue.take(at(0s), one(0s));
   auto options = one();
@@ -204,7 +204,7 @@ TEST_F(StandardQueue, UndoGivesBackWhatWasLeaving) {
   EXPECT_THAT(leaving(queue.take(at(1s), options)), ElementsAre(1));
 }
 
-TEST_F(StandardQueue, UndoLeavesAloneWhatWasRemovedMeanwhile) {
+TEST_F(Standard, UndoLeavesAloneWhatWasRemovedMeanwhile) {
   queue.add(test_message(1, at(0s)), at(0s));
   const auto taken = queue.take(at(1s), one());
   queue.remove(1);
@@ -212,7 +212,7 @@ TEST_F(StandardQueue, UndoLeavesAloneWhatWasRemovedMeanwhile) {
   EXPECT_EQ(queue.size(), 0u);
 }
 
-TEST_F(StandardQueue, ExpiresMessagesOfEveryStateAfterTheRetentionPeriod) {
+TEST_F(Standard, ExpiresMessagesOfEveryStateAfterTheRetentionPeriod) {
   queue.set_retention(60s);
   queue.add(test_message(1, at(0s)), at(0s));
   queue.add(test_message(2, at(0s)), at(0s));
@@ -226,21 +226,21 @@ TEST_F(StandardQueue, ExpiresMessagesOfEveryStateAfterTheRetentionPeriod) {
   EXPECT_THAT(rows(queue.take(at(60s), ten())), ElementsAre(4));
 }
 
-TEST_F(StandardQueue, AppliesAChangedRetentionToMessagesItHas) {
+TEST_F(Standard, AppliesAChangedRetentionToMessagesItHas) {
   queue.add(test_message(1, at(0s)), at(0s));
   queue.set_retention(60s);
   EXPECT_THAT(rows(queue.take(at(61s), one())), IsEmpty());
   EXPECT_THAT(queue.take_expired(), ElementsAre(1));
 }
 
-TEST_F(StandardQueue, PurgeRemovesWhatWasSentBefore) {
+TEST_F(Standard, PurgeRemovesWhatWasSentBefore) {
   for (RowId row = 1; row <= 4; ++row) queue.add(test_message(row, at(0s)), at(0s));
   queue.take(at(0s), one());
   EXPECT_THAT(queue.remove_below(4), testing::UnorderedElementsAre(1, 2, 3));
   EXPECT_THAT(rows(queue.take(at(0s), ten())), ElementsAre(4));
 }
 
-TEST_F(StandardQueue, TakesUpMessagesOfAnEarlierRunInTheStateTheyHad) {
+TEST_F(Standard, TakesUpMessagesOfAnEarlierRunInTheStateTheyHad) {
   auto hidden = test_message(1, at(0s));
   hidden.receive_count = 3;
   hidden.first_received_at = at(1s);
@@ -314,7 +314,7 @@ void run_against_model(std::uint64_t seed) {
   std::mt19937_64 random(seed);
   const auto below = [&](std::uint64_t bound) { return random() % bound; };
   Model model{.retention = 600s, .messages = {}};
-  Queue queue(600s);
+  StandardQueue queue(600s);
   WallTime now = at(0s);
   RowId next = 1;
   for (int step = 0; step < 3000; ++step) {
