@@ -303,24 +303,47 @@ Result<void> Daemon::connect() {
           .version = kVersion,
           .services = {"ecr", "iam", "lambda", "logs", "sns", "sqs", "sts"},
           .allowed_hosts = p.options.allowed_hosts,
-          .clock_moved =
-              [&p](Duration offset) {
-                json::Object document;
-                document.append("offset_ns", json::Value(static_cast<std::int64_t>(offset.count())));
-                auto written = p.files.write_durably(p.options.data + std::string(kClockFile),
-                                                     json::serialize(json::Value(std::move(document))));
-                if (!written) p.log.error("clock_not_stored", {{"reason", written.error().detail}});
-              },
-          .code_download = [&p](http::Request request) { return p.lambda->code_download(std::move(request)); },
-          .mail = [&p](http::Request request) { return p.sns->mail(std::move(request)); },
-          .is_certificate = sns::SnsService::is_certificate_path,
-          .certificate = [&p](http::Request request) { return p.sns->certificate(std::move(request)); },
-          .events = [&p](http::Request request) { return p.event_pages->handle(std::move(request)); },
-          .is_function_url = function_urls::FunctionUrlService::is_url_host,
-          .function_url = [&p](http::Request request) { return p.function_urls->handle(std::move(request)); },
-          .image_upload = [&p](http::Request request) { return p.ecr->archive_upload().handle(std::move(request)); },
-          .is_for_registry = ecr::Distribution::is_for_registry,
-          .registry = [&p](http::Request request) { return p.ecr->distribution().handle(std::move(request)); }});
+          .clock_moved = [&p](Duration offset) {
+            json::Object document;
+            document.append("offset_ns", json::Value(static_cast<std::int64_t>(offset.count())));
+            auto written = p.files.write_durably(p.options.data + std::string(kClockFile),
+                                                 json::serialize(json::Value(std::move(document))));
+            if (!written) p.log.error("clock_not_stored", {{"reason", written.error().detail}});
+          }});
+  open_sites_and_pages();
+  add_health_checks();
+
+  p.server = std::make_unique<http::Server>(p.loop, p.host_clock, front_limits(), [&p](http::Request request) {
+    return p.front_door->handle(std::move(request));
+  });
+  return {};
+}
+
+// What answers on the main listener beside the AWS API.
+void Daemon::open_sites_and_pages() {
+  Parts& p = *parts_;
+  frontdoor::FrontDoor& door = *p.front_door;
+  using http::Request;
+  door.add_site(
+      [](const Request& r) {
+        return function_urls::FunctionUrlService::is_url_host(r.headers.get("Host").value_or(""));
+      },
+      [&p](Request request) { return p.function_urls->handle(std::move(request)); });
+  door.add_site(ecr::Distribution::is_for_registry,
+                [&p](Request request) { return p.ecr->distribution().handle(std::move(request)); });
+  // A token in the path is the permission.
+  door.add_site([](const Request& r) { return r.method == "GET" && r.path().starts_with("/_lambdad/code/"); },
+                [&p](Request request) { return p.lambda->code_download(std::move(request)); });
+  door.add_site([](const Request& r) { return r.method == "GET" && sns::SnsService::is_certificate_path(r.path()); },
+                [&p](Request request) { return p.sns->certificate(std::move(request)); });
+  door.add_page("/_lambdad/events", [&p](Request request) { return p.event_pages->handle(std::move(request)); });
+  door.add_page("/_lambdad/images",
+                [&p](Request request) { return p.ecr->archive_upload().handle(std::move(request)); });
+  door.add_page("/_lambdad/mail", [&p](Request request) { return p.sns->mail(std::move(request)); });
+}
+
+void Daemon::add_health_checks() {
+  Parts& p = *parts_;
   auto commits = [](const store::Database& database) {
     return [&database] { return database.healthy() ? std::string() : std::string("the store cannot commit"); };
   };
@@ -338,11 +361,6 @@ Result<void> Daemon::connect() {
   });
   p.front_door->add_health_check(
       "async", [&p] { return p.async_plane->healthy() ? std::string() : std::string("the store cannot commit"); });
-
-  p.server = std::make_unique<http::Server>(p.loop, p.host_clock, front_limits(), [&p](http::Request request) {
-    return p.front_door->handle(std::move(request));
-  });
-  return {};
 }
 
 Async<Result<void>> Daemon::start() {

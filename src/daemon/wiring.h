@@ -31,6 +31,8 @@ class Daemon {
   struct Parts;
   explicit Daemon(std::unique_ptr<Parts> parts);
   Result<void> connect();
+  void open_sites_and_pages();
+  void add_health_checks();
   std::unique_ptr<Parts> parts_;
 };
 

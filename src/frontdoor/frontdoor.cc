@@ -72,40 +72,44 @@ bool FrontDoor::may_use_own_pages(const http::Request& request) const {
          equals_ignoring_case(origin->substr(scheme + 3), request.headers.get_or("Host", ""));
 }
 
+void FrontDoor::add_site(std::function<bool(const http::Request&)> is_for, Handler handler) {
+  sites_.push_back({std::move(is_for), std::move(handler)});
+}
+
+void FrontDoor::add_page(std::string path, Handler handler) { pages_.emplace(std::move(path), std::move(handler)); }
+
+const FrontDoor::Handler* FrontDoor::page_of(std::string_view path) const {
+  for (;;) {
+    if (const auto page = pages_.find(path); page != pages_.end()) return &page->second;
+    const std::size_t slash = path.rfind('/');
+    if (slash == 0 || slash == std::string_view::npos) return nullptr;
+    path = path.substr(0, slash);
+  }
+}
+
 Async<http::Response> FrontDoor::handle(http::Request request) {
-  if (options_.is_function_url && options_.is_function_url(request.headers.get("Host").value_or(""))) {
-    co_return co_await options_.function_url(std::move(request));
+  for (const Site& site : sites_) {
+    if (site.is_for(request)) co_return co_await site.handler(std::move(request));
   }
   const std::string_view path = request.path();
   const bool own = path.starts_with("/_lambdad/") || path.starts_with("/_localstack/") || path == "/metrics";
-  if (options_.registry && options_.is_for_registry(request)) co_return co_await options_.registry(std::move(request));
-  if (request.method == "GET" && options_.is_certificate && options_.is_certificate(path)) {
-    co_return co_await options_.certificate(std::move(request));
-  }
   if (!own) co_return co_await dispatcher_.handle(std::move(request));
-
-  if (path.starts_with("/_lambdad/code/") && request.method == "GET" && options_.code_download) {
-    co_return co_await options_.code_download(std::move(request));  // its token is its permission
-  }
   if (!may_use_own_pages(request)) {
     co_return problem(403, "lambdad's own pages answer only to its own address; see --allow-host");
   }
-  if (path == "/_lambdad/images" && options_.image_upload) co_return co_await options_.image_upload(std::move(request));
-  const bool reading = request.method == "GET" || request.method == "HEAD";
   if (path == "/_lambdad/clock") co_return co_await clock(std::move(request));
-  if ((path == "/_lambdad/events" || path.starts_with("/_lambdad/events/")) && options_.events) {
-    co_return co_await options_.events(std::move(request));
-  }
-  if (!reading) co_return wrong_method("GET");
+  if (const Handler* page = page_of(path)) co_return co_await (*page)(std::move(request));
+  if (request.method != "GET" && request.method != "HEAD") co_return wrong_method("GET");
   if (path == "/_lambdad/health") co_return health();
-  if (path == "/_lambdad/mail" && options_.mail) co_return co_await options_.mail(std::move(request));
   if (path == "/metrics") {
     http::Response response = http::Response::text(200, metrics_.expose());
     response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
     co_return response;
   }
   if (path.starts_with("/_localstack/")) co_return localstack(request);
-  co_return problem(404, "there is no such page; see /_lambdad/health, /_lambdad/clock, /_lambdad/events, /metrics");
+  std::string known = "/_lambdad/health, /_lambdad/clock";
+  for (const auto& [name, handler] : pages_) known += ", " + name;
+  co_return problem(404, fmt::format("there is no such page; see {}, /metrics", known));
 }
 
 http::Response FrontDoor::health() const {

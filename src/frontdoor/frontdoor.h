@@ -13,23 +13,17 @@
 
 namespace lambdad::frontdoor {
 
-/// Routes the requests of the main listener.
-///
-/// A request whose Host is a function URL's goes there, whatever its path. Of the others:
+/// Routes the requests of the main listener: to the sites that were added (function URLs, the container registry, ...),
+/// to the pages of lambdad, and what is left to the AWS API. Its own pages are
 ///
 /// | path | answer |
 /// | --- | --- |
 /// | GET /_lambdad/health | 200 {"status":"ok",...} or 503 with what is wrong |
 /// | GET, POST /_lambdad/clock | AWS's time; moves it forward |
-/// | /_lambdad/events... | asynchronous events: see, replay, remove |
-/// | GET /_lambdad/code/... | a function's zip, with the token of GetFunction's Code.Location |
-/// | PUT, POST /_lambdad/images | takes an archive of a container image |
-/// | GET /_lambdad/mail | mail that SNS would have sent |
-/// | GET /SimpleNotificationService-....pem | the certificate of SNS's signatures, for everybody |
 /// | GET /metrics | Prometheus text |
 /// | GET, HEAD /_localstack/health, /_localstack/info, /_localstack/init | what tools made for LocalStack ask for |
-/// | /v2/... that is not signed as an AWS API's | the container registry |
-/// | anything else | the AWS API |
+///
+/// Others bring theirs (add_page): docs/architecture.md lists them.
 ///
 /// The pages of lambdad answer only when Host is an IP address, localhost, or a name the operator allowed, and never to
 /// a request that a web page of another origin made: a page in the user's browser must not steer the daemon through
@@ -45,33 +39,24 @@ class FrontDoor {
     std::vector<std::string> allowed_hosts;  ///< further Host names for lambdad's own pages
     /// Called after the clock was moved, before the answer: keeps the offset for the next start.
     std::function<void(Duration offset)> clock_moved;
-    /// Answers GET /_lambdad/code/...: downloads that GetFunction's Code.Location names.
-    std::function<Async<http::Response>(http::Request)> code_download;
-    /// Answers GET /_lambdad/mail.
-    std::function<Async<http::Response>(http::Request)> mail;
-    /// Whether a path names the certificate of SNS's signatures, and who answers for it.
-    std::function<bool(std::string_view path)> is_certificate;
-    std::function<Async<http::Response>(http::Request)> certificate;
-    /// Answers /_lambdad/events and what is below it.
-    std::function<Async<http::Response>(http::Request)> events;
-    /// Whether a Host field names a function URL, and who answers for it.
-    std::function<bool(std::string_view host)> is_function_url;
-    std::function<Async<http::Response>(http::Request)> function_url;
-    /// Answers /_lambdad/images; unset: there is no such page.
-    std::function<Async<http::Response>(http::Request)> image_upload;
-    /// Whether a request is for the container registry, and what answers it; unset: none is.
-    std::function<bool(const http::Request&)> is_for_registry;
-    std::function<Async<http::Response>(http::Request)> registry;
   };
   FrontDoor(System& system, AdjustableClock& clock, aws::Dispatcher& dispatcher, Metrics& metrics, Options options);
 
   void add_health_check(std::string name, HealthCheck check);
+  using Handler = std::function<Async<http::Response>(http::Request)>;
+  /// Something beside the AWS API and lambdad's pages, open to everybody: what `is_for` claims goes to `handler`. Sites
+  /// are asked first, in the order in which they were added.
+  void add_site(std::function<bool(const http::Request&)> is_for, Handler handler);
+  /// A page of lambdad: `path`, which begins with /_lambdad/, and what is below it. `handler` says which methods it
+  /// takes.
+  void add_page(std::string path, Handler handler);
   Async<http::Response> handle(http::Request request);
 
  private:
   http::Response health() const;
   http::Response localstack(const http::Request& request) const;
   Async<http::Response> clock(http::Request request);
+  const Handler* page_of(std::string_view path) const;
   bool may_use_own_pages(const http::Request& request) const;
 
   System& system_;
@@ -79,6 +64,12 @@ class FrontDoor {
   aws::Dispatcher& dispatcher_;
   Metrics& metrics_;
   Options options_;
+  struct Site {
+    std::function<bool(const http::Request&)> is_for;
+    Handler handler;
+  };
+  std::vector<Site> sites_;
+  std::map<std::string, Handler, std::less<>> pages_;
   std::map<std::string, HealthCheck> checks_;
   MonoTime started_;
 };

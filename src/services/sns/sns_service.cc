@@ -118,6 +118,11 @@ Async<http::Response> SnsService::certificate(http::Request request) {
 }
 
 Async<http::Response> SnsService::mail(http::Request request) {
+  if (request.method != "GET" && request.method != "HEAD") {
+    http::Response refused = http::Response::text(405, "this page answers GET\n");
+    refused.headers.set("Allow", "GET");
+    co_return refused;
+  }
   const auto parameters = http::parse_form(request.query());
   if (!parameters) co_return http::Response::text(400, "the query is not well-formed\n");
   std::string recipient;
