@@ -7,10 +7,13 @@
 // lib/invocation.cjs  the context argument, what an invocation carries in its headers
 // lib/callback_runtime.cjs  the invocation loop up to Node 22: callbacks, waiting for an empty event loop
 // lib/promise_runtime.cjs   the invocation loop from Node 24 on: async handlers only
+// lib/spare.cjs      waiting to be told which function this process is
 // lib/streaming.cjs   response streams; loaded for streaming handlers only, as it needs node:http
 'use strict';
 
 const generation = require('./lib/generation.cjs');
 
 const runtime = generation.acceptsCallbacks ? './lib/callback_runtime.cjs' : './lib/promise_runtime.cjs';
-require(runtime).run(__dirname);
+const { run } = require(runtime);
+if (process.env._LAMBDAD_SPARE !== undefined) require('./lib/spare.cjs').becomeFunction(Number(process.env._LAMBDAD_SPARE));
+run(__dirname);

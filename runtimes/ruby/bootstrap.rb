@@ -7,7 +7,12 @@
 # lambdad_runtime/errors.rb    error reports
 # lambdad_runtime/context.rb   the `context` argument
 # lambdad_runtime/loading.rb   libraries that AWS's runtime has loaded, RubyGems: here when first used
+# lambdad_runtime/spare.rb     waiting to be told which function this process is
 # lambdad_runtime/runtime.rb   handler lookup, the invocation loop
 require_relative 'lambdad_runtime/runtime'
 
+if (control = ENV['_LAMBDAD_SPARE'])
+  require_relative 'lambdad_runtime/spare'
+  LambdadRuntime::Spare.become_function(Integer(control))
+end
 LambdadRuntime.run

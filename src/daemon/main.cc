@@ -149,6 +149,12 @@ int main(int argc, char** argv) {
           CLI::ignore_case));
   serve->add_flag("--no-cpu-limit{false}", options.limit_cpu,
                   "Let functions use whole CPUs instead of the share of their memory size (1,769 MB: one CPU)");
+  serve
+      ->add_option("--spares", options.spares,
+                   "Python, Node.js and Ruby processes kept waiting for each of these runtimes in use, so that a cold start "
+                   "does not wait for the interpreter; 0: none")
+      ->check(CLI::Range(0, 100))
+      ->capture_default_str();
   serve->add_flag("--require-isolation", options.require_isolation,
                   "Refuse to start when this host cannot enforce every limit");
   serve->add_option("--url-domain", options.url_domain, "Domain under which function URLs are shown")

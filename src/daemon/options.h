@@ -26,6 +26,7 @@ struct ServeOptions {
   sandbox::Isolation isolation = sandbox::Isolation::kNamespaces;
   sandbox::NetworkPolicy network = sandbox::NetworkPolicy::kEndpointOnly;  ///< of functions that do not choose
   bool limit_cpu = true;                        ///< hold invocations to the CPU share of their memory size
+  unsigned spares = 2;                          ///< processes kept waiting for each runtime in use
   bool require_isolation = false;               ///< refuse to start when the host cannot enforce all of it
   std::map<std::string, std::string> runtimes;  ///< runtime identifier -> interpreter
   std::string runtimes_directory;               ///< bootstraps and SDKs; found beside the program when empty

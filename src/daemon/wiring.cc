@@ -9,6 +9,7 @@
 #include "event_sources/sqs/sqs_source.h"
 #include "execution/runtimes.h"
 #include "execution/sandbox_environment.h"
+#include "execution/spares.h"
 #include "frontdoor/frontdoor.h"
 #include "http/server.h"
 #include "invoke/async/async_plane.h"
@@ -151,6 +152,7 @@ struct Daemon::Parts {
   scheduler::ConcurrencyLedger ledger{options.account_concurrency};
   std::unique_ptr<execution::OtlpExporter> otlp;
   std::unique_ptr<execution::EnvironmentDeps> environment_deps;
+  std::unique_ptr<execution::SparePool> spares;
   std::unique_ptr<scheduler::Scheduler> scheduler;
   std::unique_ptr<invoke::Invoker> invoker;
   std::unique_ptr<invoke::FunctionTarget> function_target;
@@ -232,6 +234,23 @@ Result<void> Daemon::connect() {
       .network = p.options.network,
       .limit_cpu = p.options.limit_cpu,
   });
+  const bool with_spares = p.options.isolation == sandbox::Isolation::kNamespaces &&
+                           p.options.network != sandbox::NetworkPolicy::kInternet && p.options.spares > 0;
+  if (with_spares) {
+    p.spares = std::make_unique<execution::SparePool>(
+        execution::SparePool::Deps{
+            .system = p.system,
+            .log = p.log,
+            .metrics = p.metrics,
+            .make_sandbox = [&p](sandbox::SandboxSpec spec) { return p.sandboxes.create(std::move(spec)); },
+            .runtimes = p.runtimes,
+            .sandbox_spec =
+                [&p](const std::string& runtime, const execution::Interpreter& interpreter) {
+                  return execution::runtime_sandbox_spec(*p.environment_deps, runtime, interpreter);
+                }},
+        execution::SparePool::Options{.per_runtime = p.options.spares});
+    p.environment_deps->spares = p.spares.get();
+  }
   p.scheduler = std::make_unique<scheduler::Scheduler>(
       p.system, p.log, p.metrics,
       [&p](ports::FunctionVersionPtr function) { return p.make_environment(std::move(function)); });
@@ -253,6 +272,8 @@ Result<void> Daemon::connect() {
   p.lambda->set_targets(p.targets);
   p.lambda->catalog().on_change([&p](const ports::FunctionRef& function) {
     p.scheduler->retire_others(function, p.lambda->catalog().snapshots(function));
+    if (!p.spares) return;
+    if (const auto version = p.lambda->catalog().resolve(function)) p.spares->want((*version)->runtime);
   });
 
   LD_TRY(p.sns, sns::SnsService::open(p.system, p.log, p.metrics,
@@ -381,6 +402,7 @@ Async<Result<void>> Daemon::start() {
   p.sns->start();
   LD_CO_TRY_VOID(p.mappings->start());
   p.background.spawn("prepare runtimes", p.prepare_runtimes());
+  if (p.spares) p.spares->start();
   if (!p.options.require_isolation) p.background.spawn("look at isolation", p.warn_of_missing_isolation());
   co_return Result<void>();
 }
@@ -450,6 +472,7 @@ Async<void> Daemon::stop(Duration grace) {
   if (p.sns) co_await p.sns->stop();
   if (p.async_plane) co_await p.async_plane->stop();
   if (p.scheduler) co_await p.scheduler->stop();
+  if (p.spares) co_await p.spares->stop();
   if (p.invoker) co_await p.invoker->stop();
   if (p.function_urls) co_await p.function_urls->stop();
   if (p.otlp) co_await p.otlp->stop();

@@ -194,11 +194,10 @@ sandbox::ProcessSpec make_extension_spec(const ports::FunctionVersion& function,
   return spec;
 }
 
-std::vector<sandbox::ReadOnlyMount> make_mounts(const ports::FunctionVersion& function, const Interpreter& interpreter,
-                                                const std::string& code_directory,
-                                                const std::string& runtimes_directory) {
-  std::vector<sandbox::ReadOnlyMount> mounts{{code_directory, "/var/task"}};
-  const std::string_view family = runtime_family(function.runtime);
+std::vector<sandbox::ReadOnlyMount> make_runtime_mounts(const std::string& runtime, const Interpreter& interpreter,
+                                                        const std::string& runtimes_directory) {
+  std::vector<sandbox::ReadOnlyMount> mounts;
+  const std::string_view family = runtime_family(runtime);
   if (family != "provided") {
     mounts.push_back({fmt::format("{}/{}", runtimes_directory, family), "/var/runtime"});
   }
@@ -223,8 +222,8 @@ Result<sandbox::NetworkPolicy> network_policy_of(const ports::FunctionVersion& f
 
 std::uint32_t cpu_millis_of(int memory_mb) { return static_cast<std::uint32_t>(std::max(1, memory_mb)) * 1000 / 1769; }
 
-std::vector<sandbox::LinkInside> make_links(const ports::FunctionVersion& function) {
-  if (runtime_family(function.runtime) != "nodejs") return {};
+std::vector<sandbox::LinkInside> make_links(std::string_view runtime) {
+  if (runtime_family(runtime) != "nodejs") return {};
   return {{"/node_modules", "/var/runtime/node_modules"}, {"/var/node_modules", "/opt/nodejs/node_modules"}};
 }
 

@@ -56,11 +56,10 @@ Result<sandbox::ProcessSpec> make_process_spec(const ports::FunctionVersion& fun
 sandbox::ProcessSpec make_extension_spec(const ports::FunctionVersion& function, const EnvironmentFacts& facts,
                                          std::string_view name, const ImageProcess* image = nullptr);
 
-/// What the sandbox of this function must show: the code at /var/task, the bootstrap at /var/runtime, the interpreter.
-std::vector<sandbox::ReadOnlyMount> make_mounts(const ports::FunctionVersion& function, const Interpreter& interpreter,
-                                                const std::string& code_directory,
-                                                const std::string& runtimes_directory);
-
+/// What every sandbox of a runtime must show: the bootstrap at /var/runtime, the interpreter. The function's code at
+/// /var/task and its layers at /opt come on top.
+std::vector<sandbox::ReadOnlyMount> make_runtime_mounts(const std::string& runtime, const Interpreter& interpreter,
+                                                        const std::string& runtimes_directory);
 /// The function's own variable that chooses its network: "none", "endpoint" or "internet". Ours, not AWS's; a variable,
 /// so that every tool that deploys functions can set it and versions keep it.
 inline constexpr const char* kNetworkVariable = "LAMBDAD_NETWORK";
@@ -74,6 +73,6 @@ Result<sandbox::NetworkPolicy> network_policy_of(const ports::FunctionVersion& f
 std::uint32_t cpu_millis_of(int memory_mb);
 
 /// Links that let ES modules find by bare name what require() finds through NODE_PATH, as on AWS.
-std::vector<sandbox::LinkInside> make_links(const ports::FunctionVersion& function);
+std::vector<sandbox::LinkInside> make_links(std::string_view runtime);
 
 }  // namespace lambdad::execution

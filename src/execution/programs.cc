@@ -1,5 +1,7 @@
 #include "execution/programs.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -71,7 +73,23 @@ Async<bool> Programs::start_runtime(std::string_view family, sandbox::ProcessSpe
     set_fault(runtime_start_fault(of_family, program, started.error()));
     co_return false;
   }
-  runtime_ = std::move(*started);
+  run(std::move(*started));
+  co_return true;
+}
+
+void Programs::adopt_runtime(SparePool::Assigned spare, const sandbox::ProcessSpec& spec) {
+  const std::string message = message_to_waiting(spec);
+  // The socket is empty and takes it whole. Otherwise the process has ended, or ends because it was not told
+  // everything.
+  const bool told = ::send(spare.control.get(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT) ==
+                    static_cast<ssize_t>(message.size());
+  spare.control.reset();
+  if (!told) spare.process->kill();
+  run(std::move(spare.process));
+}
+
+void Programs::run(std::unique_ptr<sandbox::Process> runtime) {
+  runtime_ = std::move(runtime);
   frozen_ = false;
   deps_.function_log.attach(runtime_->take_output());
   if (UniqueFd second = runtime_->take_second_output()) {
@@ -80,7 +98,6 @@ Async<bool> Programs::start_runtime(std::string_view family, sandbox::ProcessSpe
     });
   }
   tasks_.spawn("runtime process", watch_runtime(runtime_));
-  co_return true;
 }
 
 Async<void> Programs::watch_runtime(std::shared_ptr<sandbox::Process> process) {

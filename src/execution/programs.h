@@ -10,6 +10,7 @@
 #include "execution/failures.h"
 #include "execution/function_log.h"
 #include "execution/log_frames.h"
+#include "execution/spares.h"
 #include "execution/telemetry.h"
 #include "observe/log.h"
 #include "sandbox/sandbox.h"
@@ -60,6 +61,8 @@ class Programs {
   /// Starts /opt/extensions/`name`; false with a fault when it cannot be.
   Async<bool> start_extension(std::string name, sandbox::ProcessSpec spec);
   Async<bool> start_runtime(std::string_view family, sandbox::ProcessSpec spec);
+  /// The same with a process that waits in the sandbox to become the runtime.
+  void adopt_runtime(SparePool::Assigned spare, const sandbox::ProcessSpec& spec);
   Async<void> end(ShutdownReason reason);
 
   bool running() const { return runtime_ != nullptr || !extensions_.empty(); }
@@ -85,6 +88,7 @@ class Programs {
     std::shared_ptr<sandbox::Process> process;
     std::unique_ptr<FunctionLog> log;
   };
+  void run(std::unique_ptr<sandbox::Process> runtime);
   Async<void> watch_runtime(std::shared_ptr<sandbox::Process> process);
   Async<void> watch_extension(std::shared_ptr<sandbox::Process> process);
   Async<void> wake_at(MonoTime when);

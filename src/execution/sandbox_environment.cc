@@ -70,6 +70,40 @@ void SandboxEnvironment::tell_if_available() {
   if (on_available_ && available()) on_available_();
 }
 
+namespace {
+// Without anything of a function or a runtime.
+sandbox::SandboxSpec bare_sandbox_spec(const EnvironmentDeps& deps) {
+  sandbox::SandboxSpec spec;
+  spec.endpoint_port = deps.endpoint_port();
+  if (spec.endpoint_port == spec.runtime_api_port) ++spec.runtime_api_port;
+  spec.network = deps.network;
+  return spec;
+}
+}  // namespace
+
+sandbox::SandboxSpec runtime_sandbox_spec(const EnvironmentDeps& deps, const std::string& runtime,
+                                          const Interpreter& interpreter) {
+  sandbox::SandboxSpec spec = bare_sandbox_spec(deps);
+  spec.mounts = make_runtime_mounts(runtime, interpreter, deps.runtimes.directory());
+  spec.links = make_links(runtime);
+  return spec;
+}
+
+// A spare's, with its process, where one fits.
+Async<Result<std::unique_ptr<sandbox::Sandbox>>> SandboxEnvironment::make_or_take_sandbox(
+    std::shared_ptr<SandboxEnvironment> environment, sandbox::SandboxSpec spec) {
+  const EnvironmentDeps& deps = environment->deps_;
+  if (deps.spares != nullptr && !environment->function_->image && spec.network == deps.network && spec.network != sandbox::NetworkPolicy::kInternet) {
+    // What only the environment knows, names and credentials, does not decide.
+    auto program = make_process_spec(*environment->function_, environment->interpreter_, EnvironmentFacts{});
+    if (program) {
+      environment->spare_ = co_await deps.spares->assign(environment->function_->runtime, spec, std::move(*program));
+    }
+    if (environment->spare_) co_return std::move(environment->spare_->sandbox);
+  }
+  co_return co_await deps.make_sandbox(std::move(spec));
+}
+
 Async<Result<std::shared_ptr<SandboxEnvironment>>> SandboxEnvironment::create(EnvironmentDeps deps,
                                                                               ports::FunctionVersionPtr function) {
   Interpreter interpreter;
@@ -84,25 +118,23 @@ Async<Result<std::shared_ptr<SandboxEnvironment>>> SandboxEnvironment::create(En
   environment->interpreter_ = interpreter;
   environment->code_ = std::move(*code);
 
-  sandbox::SandboxSpec spec;
+  sandbox::SandboxSpec spec =
+      function->image ? bare_sandbox_spec(deps) : runtime_sandbox_spec(deps, function->runtime, interpreter);
   spec.name = "env-" + id;
   if (function->image) {
     spec.root = environment->code_.path;
     environment->external_extensions_ = environment->code_.image.value_or(ImageProcess{}).extensions;
   } else {
-    spec.mounts = make_mounts(*function, interpreter, environment->code_.path, deps.runtimes.directory());
+    spec.mounts.insert(spec.mounts.begin(), {environment->code_.path, "/var/task"});
     if (!environment->code_.opt_path.empty()) spec.mounts.push_back({environment->code_.opt_path, "/opt"});
-    spec.links = make_links(*function);
     environment->external_extensions_ = find_external_extensions(spec.mounts);
   }
   spec.memory_bytes = static_cast<std::uint64_t>(function->memory_mb) * 1024 * 1024;
   spec.tmp_bytes = static_cast<std::uint64_t>(function->ephemeral_storage_mb) * 1024 * 1024;
-  spec.endpoint_port = deps.endpoint_port();
-  if (spec.endpoint_port == spec.runtime_api_port) ++spec.runtime_api_port;
   if (deps.limit_cpu) spec.cpu_millis = cpu_millis_of(function->memory_mb);
   auto policy = network_policy_of(*function, deps.network);
   spec.network = policy.value_or(sandbox::NetworkPolicy::kNone);
-  auto sandbox = co_await deps.make_sandbox(spec);
+  auto sandbox = co_await make_or_take_sandbox(environment, spec);
   if (!policy || (!sandbox && spec.network == sandbox::NetworkPolicy::kInternet)) {
     // The function's author learns why from an invocation; the sandbox is only there to be an environment.
     environment->network_refusal_ = policy ? sandbox.error().detail : policy.error().detail;
@@ -317,6 +349,11 @@ Async<void> SandboxEnvironment::start_programs(MonoTime limit) {
         {function_->image ? "Runtime.InvalidEntrypoint" : "Runtime.InvalidRuntime", spec.error().detail});
     co_return;
   }
+  if (spare_ && spare_->process->running()) {
+    programs_->adopt_runtime(std::move(*std::exchange(spare_, std::nullopt)), *spec);
+    co_return;
+  }
+  spare_.reset();
   co_await programs_->start_runtime(function_->image ? kImageFamily : runtime_family(function_->runtime),
                                     std::move(*spec));
 }

@@ -14,6 +14,7 @@
 #include "execution/programs.h"
 #include "execution/runtime_api.h"
 #include "execution/runtimes.h"
+#include "execution/spares.h"
 #include "execution/telemetry.h"
 #include "http/server.h"
 #include "observe/log.h"
@@ -58,7 +59,12 @@ struct EnvironmentDeps {
   sandbox::NetworkPolicy network = sandbox::NetworkPolicy::kEndpointOnly;
   /// Hold invocations to the CPU share of their memory size.
   bool limit_cpu = true;
+  SparePool* spares = nullptr;  ///< none: every environment starts a process
 };
+
+/// The sandbox of a function of this runtime, as far as it does not depend on the function.
+sandbox::SandboxSpec runtime_sandbox_spec(const EnvironmentDeps& deps, const std::string& runtime,
+                                          const Interpreter& interpreter);
 
 /// An environment in a sandbox, with a runtime that talks the Runtime API and extensions that talk theirs.
 ///
@@ -117,6 +123,8 @@ class SandboxEnvironment final : public Environment {
     bool platform_failed = false;  ///< not the handler
   };
 
+  static Async<Result<std::unique_ptr<sandbox::Sandbox>>> make_or_take_sandbox(
+      std::shared_ptr<SandboxEnvironment> environment, sandbox::SandboxSpec spec);
   void connect_parts();
   EnvironmentFacts facts() const;
   void follow_printed_lines();
@@ -155,8 +163,9 @@ class SandboxEnvironment final : public Environment {
   std::string secret_access_key_;
   std::string session_token_;
   std::unique_ptr<sandbox::Sandbox> sandbox_;
-  bool endpoint_closed_ = false;  ///< NetworkPolicy::kNone
-  std::string network_refusal_;   ///< the network asked for cannot be had, in words: nothing is started without it
+  std::optional<SparePool::Assigned> spare_;  ///< its process becomes the first runtime; its sandbox is sandbox_
+  bool endpoint_closed_ = false;              ///< NetworkPolicy::kNone
+  std::string network_refusal_;  ///< the network asked for cannot be had, in words: nothing is started without it
   std::unique_ptr<FunctionLog> log_;
   RuntimeApi api_;
   ExtensionsApi extensions_;

@@ -37,6 +37,9 @@ constexpr rlim_t kProcesses = 742;
 constexpr std::uint64_t kGrowthBytesPerMs = 2 * 1024 * 1024;
 constexpr std::uint64_t kLookMsMin = 5, kLookMsMax = 100;
 
+// For starting programs as the function's user, and for ending them.
+constexpr std::uint64_t kKeptCapabilities = 1u << CAP_KILL | 1u << CAP_SETUID | 1u << CAP_SETGID;
+
 // What a forked program tells init when it cannot become the program.
 struct StartFailure {
   enum Step : int { kWorkingDirectory, kPrivileges, kExec } step;
@@ -141,7 +144,7 @@ class Init {
     plan_.root.mounts.clear();
     ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     drop_bounding_set();
-    set_capabilities(1u << CAP_KILL | 1u << CAP_SETUID | 1u << CAP_SETGID);
+    set_capabilities(kKeptCapabilities | (plan_.root.provisional ? 1u << CAP_SYS_ADMIN : 0u));
     ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     ::prctl(PR_SET_NAME, "init", 0, 0, 0);
     // After the last change of user, which would undo it.
@@ -181,12 +184,14 @@ class Init {
         const ProcessSpec spec = message.process();
         const std::uint64_t run = message.header().run;
         Outcome outcome;
-        if (!message.finish() || packet.descriptors.size() != (spec.second_output ? 2u : 1u)) {
+        const PipeSet pipes{.second_output = spec.second_output, .control = spec.control};
+        if (!message.finish() || packet.descriptors.size() != pipes.count()) {
           outcome = Error{Errc::kCorrupt, "a start request that cannot be read"};
         } else if (programs_.size() >= kProgramsMax) {
           outcome = Error{Errc::kConflict, "too many programs run in this sandbox"};
-        } else if (auto started =
-                       start(spec, packet.descriptors[0].get(), spec.second_output ? packet.descriptors[1].get() : -1);
+        } else if (auto started = start(spec, {.output = packet.descriptors[0].get(),
+                                               .second_output = spec.second_output ? packet.descriptors[1].get() : -1,
+                                               .control = spec.control ? packet.descriptors.back().get() : -1});
                    !started) {
           outcome = started.error();
         } else {
@@ -196,6 +201,7 @@ class Init {
         answer(Op::kStarted, run, outcome, {});
         break;
       }
+      case Op::kAssign: answer(Op::kAssigned, 0, assign(message, std::move(packet.descriptors)), {}); break;
       case Op::kSignal:
         if (const int number = static_cast<int>(message.u32()); const pid_t pid = program_of(message.header().run)) {
           ::kill(pid, number);
@@ -222,6 +228,18 @@ class Init {
       }
       default: break;
     }
+  }
+
+  Outcome assign(Decoder& message, std::vector<UniqueFd> descriptors) {
+    if (!plan_.root.provisional) return Error{Errc::kInvalid, "the sandbox is not provisional"};
+    auto rest = decode_plan(message, std::move(descriptors));
+    Result<void> done = rest ? complete_root(rest->root) : Result<void>(std::unexpected(rest.error()));
+    // Whatever came of it.
+    set_capabilities(kKeptCapabilities);
+    plan_.root.provisional = false;
+    if (!done) return done.error();
+    plan_.memory_bytes = rest->memory_bytes;
+    return std::nullopt;
   }
 
   // Ends programs that use too much together. Milliseconds until it should be looked at again; -1 when it need not be.
@@ -364,8 +382,13 @@ class Init {
     return places;
   }
 
+  // Of a program; -1: none.
+  struct Pipes {
+    int output, second_output, control;
+  };
+
   // The process id of the program.
-  Result<pid_t> start(ProcessSpec spec, int output, int second_output) {
+  Result<pid_t> start(ProcessSpec spec, Pipes pipes) {
     if (spec.argv.empty()) return fail(Errc::kInvalid, "a program without a name");
     if (setting_.isolation == Isolation::kProcess) {
       for (auto& argument : spec.argv) argument = on_host(argument);
@@ -388,9 +411,7 @@ class Init {
     UniqueFd report_read(report[0]), report_write(report[1]);
     const pid_t pid = ::fork();
     if (pid < 0) return system_error(errno, "starting a program");
-    if (pid == 0) {
-      become(programs, argv, envp, spec.working_directory.c_str(), output, second_output, report_write.get());
-    }
+    if (pid == 0) become(programs, argv, envp, spec.working_directory.c_str(), pipes, report_write.get());
     report_write.reset();
     StartFailure failure{};
     ssize_t size;
@@ -423,8 +444,7 @@ class Init {
 
   // In the forked child: becomes the program or says why not. Only system calls from here on.
   [[noreturn]] void become(const std::vector<std::string>& programs, const std::vector<char*>& argv,
-                           const std::vector<char*>& envp, const char* directory, int output, int second_output,
-                           int report) {
+                           const std::vector<char*>& envp, const char* directory, Pipes pipes, int report) {
     auto give_up = [report](StartFailure::Step step) {
       const StartFailure failure{step, errno};
       (void)!::write(report, &failure, sizeof failure);
@@ -436,7 +456,7 @@ class Init {
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     const int null = ::open("/dev/null", O_RDONLY);
-    if (null < 0 || ::dup2(null, 0) < 0 || ::dup2(output, 1) < 0 || ::dup2(output, 2) < 0) {
+    if (null < 0 || ::dup2(null, 0) < 0 || ::dup2(pipes.output, 1) < 0 || ::dup2(pipes.output, 2) < 0) {
       give_up(StartFailure::kPrivileges);
     }
     set_limit(RLIMIT_NOFILE, kOpenFiles);
@@ -459,14 +479,10 @@ class Init {
         !load_seccomp_program(*setting_.seccomp)) {
       give_up(StartFailure::kPrivileges);
     }
-    if (second_output >= 0) {
-      // Nothing else of ours is as high: init has a handful of descriptors.
-      if (::dup2(second_output, kSecondOutput) < 0) give_up(StartFailure::kPrivileges);
-      if (::close_range(3, kSecondOutput - 1, CLOSE_RANGE_CLOEXEC) != 0 ||
-          ::close_range(kSecondOutput + 1, ~0u, CLOSE_RANGE_CLOEXEC) != 0) {
-        give_up(StartFailure::kPrivileges);
-      }
-    } else if (::close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) != 0) {
+    if (::close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) != 0) give_up(StartFailure::kPrivileges);
+    // Copies are not closed. Nothing else of ours is as high: init has a handful of descriptors.
+    if ((pipes.second_output >= 0 && ::dup2(pipes.second_output, kSecondOutput) < 0) ||
+        (pipes.control >= 0 && ::dup2(pipes.control, kControl) < 0)) {
       give_up(StartFailure::kPrivileges);
     }
     int why = ENOENT;
@@ -493,8 +509,9 @@ class Init {
 
 }  // namespace
 
-Encoder encode_plan(std::uint64_t sandbox, const InitPlan& plan) {
-  Encoder message({Op::kGo, sandbox, 0});
+Encoder encode_plan(Op op, std::uint64_t sandbox, const InitPlan& plan) {
+  Encoder message({op, sandbox, 0});
+  message.u8(plan.root.provisional ? 1 : 0);
   message.u64(plan.root.tmp_bytes);
   message.u16(plan.runtime_api_port);
   message.u16(plan.endpoint_port);
@@ -527,6 +544,7 @@ Encoder encode_plan(std::uint64_t sandbox, const InitPlan& plan) {
 
 Result<InitPlan> decode_plan(Decoder& message, std::vector<UniqueFd> descriptors) {
   InitPlan plan;
+  plan.root.provisional = message.u8() != 0;
   plan.root.tmp_bytes = message.u64();
   plan.runtime_api_port = message.u16();
   plan.endpoint_port = message.u16();

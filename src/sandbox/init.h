@@ -5,6 +5,9 @@
 /// its own beyond the memory size is found and ended here. Frozen with its program, it costs nothing between
 /// invocations.
 ///
+/// In a provisional sandbox it keeps the right to mount until it has been told what the sandbox is for; no code of a
+/// function is there before that.
+///
 /// It does nothing else: no files, one socket. Programs cannot reach it: they are other users (or, under an
 /// ordinary user, without the right to trace), it is not dumpable, and the kernel drops signals to process 1 that
 /// come from inside. When the keeper is gone it ends, and the kernel ends the rest of the pid namespace with it.
@@ -30,7 +33,8 @@ struct InitSetting {
   std::vector<UniqueFd> group_entries;  ///< SandboxCgroup::open_entries
 };
 
-/// What it is told with kGo; the trees of `root.mounts` and then `memory_files` travel as descriptors.
+/// What it is told with kGo; the trees of `root.mounts` and then `memory_files` travel as descriptors. With kAssign, of
+/// a provisional sandbox, only the further mounts, tmp_bytes and memory_bytes count.
 struct InitPlan {
   RootPlan root;
   NetworkPolicy network = NetworkPolicy::kEndpointOnly;
@@ -44,8 +48,8 @@ struct InitPlan {
   std::string tmp_directory;          ///< kProcess: TMPDIR
 };
 
-/// The kGo packet of `sandbox`, without its descriptors, and back.
-Encoder encode_plan(std::uint64_t sandbox, const InitPlan& plan);
+/// The kGo or kAssign packet of `sandbox`, without its descriptors, and back.
+Encoder encode_plan(Op op, std::uint64_t sandbox, const InitPlan& plan);
 Result<InitPlan> decode_plan(Decoder& message, std::vector<UniqueFd> descriptors);
 
 /// Runs in the child that clone3 made, on the keeper's heap as it was; never returns.

@@ -1,13 +1,7 @@
 #include "sandbox/keeper.h"
 
 #include <fcntl.h>
-#include <ftw.h>
-#include <linux/sched.h>
-#include <sched.h>
 #include <sys/epoll.h>
-#include <sys/file.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -17,15 +11,14 @@
 
 #include <cerrno>
 #include <csignal>
+#include <map>
 
-#include "base/encoding.h"
-#include "base/hash.h"
-#include "sandbox/cgroups.h"
+#include "sandbox/host.h"
 #include "sandbox/init.h"
 #include "sandbox/outbound.h"
 #include "sandbox/protocol.h"
-#include "sandbox/rootfs.h"
-#include "sandbox/seccomp_filter.h"
+#include "sandbox/spawn.h"
+#include "sandbox/state_directory.h"
 
 namespace lambdad::sandbox {
 
@@ -33,10 +26,6 @@ namespace {
 
 /// Building a sandbox takes a millisecond; one that hangs (a dead network mount) is given up after this.
 constexpr std::uint64_t kBuildDeadlineMs = 10'000;
-/// How long a start waits for the keeper of an earlier daemon: for one that cleans up, and for one that may not have
-/// noticed yet that its daemon was killed.
-constexpr int kEndingPatienceMs = 10'000;
-constexpr int kServingPatienceMs = 500;
 constexpr std::uint32_t kInitProcesses = 1;
 constexpr std::size_t kMemoryFiles = 2;  // SandboxCgroup::open_memory_files
 /// A spare is made when nothing has happened for this long: whoever creates a sandbox starts a program in it next.
@@ -46,22 +35,6 @@ std::uint64_t now_ms() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1000 + static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
-}
-
-std::string read_all(const char* path) {
-  UniqueFd file(::open(path, O_RDONLY | O_CLOEXEC));
-  std::string text;
-  char buffer[4096];
-  for (ssize_t size; file && (size = ::read(file.get(), buffer, sizeof buffer)) > 0;) {
-    text.append(buffer, static_cast<std::size_t>(size));
-  }
-  return text;
-}
-
-void remove_tree(const std::string& path) {
-  ::nftw(
-      path.c_str(), [](const char* name, const struct stat*, int, struct FTW*) { return ::remove(name), 0; }, 16,
-      FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
 bool name_is_valid(std::string_view name) {
@@ -77,7 +50,7 @@ class Keeper {
   int run() {
     epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
     watch(daemon_.get(), kDaemon);
-    if (auto prepared = prepare(); !prepared) unusable_ = prepared.error();
+    host_.prepare();
     while (!stopping_ || !boxes_.empty()) {
       epoll_event events[64];
       const int count = ::epoll_wait(epoll_.get(), events, 64, patience());
@@ -85,10 +58,7 @@ class Keeper {
       tend();
       if (count == 0 && wants_spare()) make_spare();
     }
-    if (!template_directory_.empty()) {
-      ::umount2(template_directory_.c_str(), MNT_DETACH);
-      ::rmdir(template_directory_.c_str());
-    }
+    host_.close();
     return 0;
   }
 
@@ -96,7 +66,7 @@ class Keeper {
   // kSpare has no number yet and waits for its plan.
   enum class State { kSpare, kBuilding, kRunning, kEnding, kRemoving };
   struct Run {
-    std::vector<UniqueFd> outputs;  // read ends, while the program is being started
+    std::vector<UniqueFd> pipes;  // the daemon's ends, while the program is being started
     std::uint64_t oom_kills_before = 0;
   };
   struct Box {
@@ -108,11 +78,11 @@ class Keeper {
     pid_t pid = -1;
     UniqueFd pidfd, channel;
     SandboxCgroup group;
-    Outbound outbound;           // kInternet
-    bool outbound_works = true;  // false until it is ready
-    bool built = false;          // init is ready
-    std::uint32_t cpu_millis = 0;
-    UniqueFd runtime_api, endpoint;  // until handed over
+    Outbound outbound;                       // kInternet
+    bool outbound_works = true;              // false until it is ready
+    bool built = false;                      // init is ready
+    std::optional<SandboxSpec> provisional;  // until it is assigned
+    UniqueFd runtime_api, endpoint;          // until handed over
     std::uint16_t runtime_api_port = 0, endpoint_port = 0;
     std::string tmp_directory;  // kProcess
     std::uint64_t build_deadline_ms = 0;
@@ -128,59 +98,6 @@ class Keeper {
     event.events = EPOLLIN;
     event.data.u64 = what;
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
-  }
-
-  // --- start ---
-
-  Result<void> prepare() {
-    const std::string& directory = options_.state_directory;
-    LD_TRY_VOID(RealFiles().make_directories(directory));
-    LD_TRY_VOID(lock(directory + "/keeper.lock"));
-    char resolved[PATH_MAX];
-    if (::realpath(directory.c_str(), resolved) == nullptr) return system_error(errno, directory);
-    const std::string tag = hex_encode(sha256(resolved)).substr(0, 12);
-    cgroups_ = std::make_unique<CgroupDriver>(
-        CgroupPlaces::parse(read_all("/proc/self/mountinfo"), read_all("/proc/self/cgroup")), tag,
-        directory + "/control-groups");
-    remove_tree(directory + "/tmp");
-    if (::mkdir((directory + "/tmp").c_str(), 0700) != 0 && errno != EEXIST) {
-      return system_error(errno, "making " + directory + "/tmp");
-    }
-    if (options_.isolation == Isolation::kProcess) return {};
-    own_users_ = may_map_any_user();
-    LD_TRY_VOID(enter_own_mount_namespace());
-    LD_TRY(template_, RootTemplate::make(directory + "/template"));
-    template_directory_ = directory + "/template";
-    slirp_ = Outbound::find_program();
-    if (own_users_) tun_node_ = Outbound::make_tun_node(template_directory_);
-    LD_TRY(seccomp_, make_seccomp_program());
-    // As root nobody but root may look at us. An ordinary user's keeper stays dumpable: it could not write the user
-    // maps of its children otherwise, and to that user's other processes it is no secret.
-    if (own_users_) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    return {};
-  }
-
-  // One keeper per state directory. The lock file's first byte says whether its holder serves ('s') or cleans up ('e').
-  Result<void> lock(const std::string& path) {
-    lock_ = UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (!lock_) return system_error(errno, "opening " + path);
-    for (int waited = 0; ::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0; waited += 5) {
-      if (errno != EWOULDBLOCK && errno != EINTR) return system_error(errno, "locking " + path);
-      char state = 0;
-      (void)!::pread(lock_.get(), &state, 1, 0);
-      if (waited >= (state == 'e' ? kEndingPatienceMs : kServingPatienceMs)) {
-        lock_.reset();
-        return fail(Errc::kConflict, "another lambdad works in {}", options_.state_directory);
-      }
-      timespec pause{0, 5'000'000};
-      ::nanosleep(&pause, nullptr);
-    }
-    mark_lock('s');
-    return {};
-  }
-
-  void mark_lock(char state) {
-    if (lock_) (void)!::pwrite(lock_.get(), &state, 1, 0);
   }
 
   // --- events ---
@@ -248,7 +165,20 @@ class Keeper {
           if (auto made = create(header.sandbox, std::move(spec)); !made) reply_created(header.sandbox, made.error());
           break;
         }
-        case Op::kStart: start(header, box, (*received)->bytes, message.wants_second_output() ? 2 : 1); break;
+        case Op::kStart: start(header, box, (*received)->bytes, message.pipes()); break;
+        case Op::kAssign: {
+          const SandboxSpec spec = message.spec();
+          if (!message.finish()) {
+            daemon_gone();
+            return;
+          }
+          if (auto told = assign(box, spec); !told) {
+            Encoder refused({Op::kAssigned, header.sandbox, 0});
+            refused.outcome(told.error());
+            send(refused, {});
+          }
+          break;
+        }
         case Op::kSignal:
         case Op::kKill:
         case Op::kSocket:
@@ -275,7 +205,7 @@ class Keeper {
   void daemon_gone() {
     if (stopping_) return;
     stopping_ = true;
-    mark_lock('e');
+    host_.cleaning_up();
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, daemon_.get(), nullptr);
     for (auto next = boxes_.begin(); next != boxes_.end();) end_box(*(next++)->second);
   }
@@ -288,15 +218,18 @@ class Keeper {
   // --- a sandbox's life ---
 
   Result<void> create(std::uint64_t number, SandboxSpec spec) {
-    if (unusable_) return std::unexpected(*unusable_);
-    if (options_.isolation == Isolation::kNamespaces && spec.network == NetworkPolicy::kInternet && slirp_.empty()) {
+    if (host_.refusal()) return std::unexpected(*host_.refusal());
+    if (host_.namespaces() && spec.network == NetworkPolicy::kInternet && host_.outbound_program().empty()) {
       return fail(Errc::kUnavailable, "internet access for functions needs slirp4netns: apt install slirp4netns");
     }
     if (!name_is_valid(spec.name)) return fail(Errc::kInvalid, "sandbox name '{}'", spec.name);
+    if (spec.provisional && (!host_.namespaces() || spec.network == NetworkPolicy::kInternet)) {
+      return fail(Errc::kInvalid, "a provisional sandbox without namespaces or with the internet");
+    }
     for (const auto& [other, box] : by_number_) {
       if (box->name == spec.name) return fail(Errc::kConflict, "there is a sandbox named {}", spec.name);
     }
-    const bool namespaces = options_.isolation == Isolation::kNamespaces;
+    const bool namespaces = host_.namespaces();
     InitPlan plan;
     plan.network = spec.network;
     if (spec.network == NetworkPolicy::kInternet) plan.closed = closed_networks();
@@ -305,7 +238,7 @@ class Keeper {
     plan.runtime_api_port = spec.runtime_api_port;
     plan.endpoint_port = spec.endpoint_port;
     if (namespaces) {
-      LD_TRY(plan.root, template_.plan(spec));
+      LD_TRY(plan.root, host_.roots().plan(spec));
       if (plan.root.mounts.size() + kMemoryFiles > kPacketDescriptorsMax) {
         return fail(Errc::kTooLarge, "{} mounts for one sandbox", spec.mounts.size());
       }
@@ -332,22 +265,18 @@ class Keeper {
       box = *made;
     }
     box->tmp_directory = plan.tmp_directory;
-    CgroupLimits limits;
-    limits.memory_bytes = spec.memory_bytes;
-    limits.pids = spec.pids_max == 0 ? 0 : spec.pids_max + kInitProcesses;
-    if (namespaces && spec.memory_bytes > 0) {
-      // /tmp is memory here and disk on AWS: it comes on top, and init sees to it that nothing else uses it.
-      limits.memory_bytes += spec.tmp_bytes;
+    if (namespaces) {
       plan.memory_bytes = spec.memory_bytes;
-      plan.memory_files = box->group.open_memory_files();
+      if (spec.memory_bytes > 0 || spec.provisional) plan.memory_files = box->group.open_memory_files();
     }
-    box->cpu_millis = spec.cpu_millis;
-    auto prepared = box->group.limit(limits);
+    auto prepared = box->group.limit(limits_of(spec));
+    if (spec.provisional) box->provisional = spec;
     if (prepared && namespaces && spec.network == NetworkPolicy::kInternet) prepared = start_outbound(*box);
     std::vector<int> descriptors;
     for (const PlannedMount& mount : plan.root.mounts) descriptors.push_back(mount.tree.get());
     for (const UniqueFd& file : plan.memory_files) descriptors.push_back(file.get());
-    auto told = prepared ? send_packet(box->channel.get(), encode_plan(number, plan).bytes(), descriptors, MSG_DONTWAIT)
+    auto told = prepared ? send_packet(box->channel.get(), encode_plan(Op::kGo, number, plan).bytes(), descriptors,
+                                       MSG_DONTWAIT)
                          : Result<bool>(std::unexpected(prepared.error()));
     if (!told || !*told) {
       end_box(*box);
@@ -366,8 +295,32 @@ class Keeper {
     return {};
   }
 
+  CgroupLimits limits_of(const SandboxSpec& spec) const {
+    CgroupLimits limits;
+    limits.memory_bytes = spec.memory_bytes;
+    // /tmp is memory here and disk on AWS: it comes on top, and init sees to it that nothing else uses it.
+    if (host_.namespaces() && spec.memory_bytes > 0) limits.memory_bytes += spec.tmp_bytes;
+    limits.pids = spec.pids_max == 0 ? 0 : spec.pids_max + kInitProcesses;
+    return limits;
+  }
+
+  // Tells init the rest; it answers.
+  Result<void> assign(Box* box, const SandboxSpec& spec) {
+    if (box == nullptr || box->state != State::kRunning) return fail(Errc::kClosed, "the sandbox has ended");
+    if (!box->provisional) return fail(Errc::kInvalid, "the sandbox {} is not provisional", box->name);
+    InitPlan rest;
+    LD_TRY(rest.root, RootTemplate::plan_rest(*std::exchange(box->provisional, std::nullopt), spec));
+    rest.memory_bytes = spec.memory_bytes;
+    LD_TRY_VOID(box->group.limit(limits_of(spec)));
+    std::vector<int> descriptors;
+    for (const PlannedMount& mount : rest.root.mounts) descriptors.push_back(mount.tree.get());
+    box->group.thaw();
+    forward(*box, encode_plan(Op::kAssign, box->number, rest).bytes(), descriptors);
+    return {};
+  }
+
   bool wants_spare() const {
-    if (stopping_ || unusable_ || spares_failed_ || options_.isolation != Isolation::kNamespaces) return false;
+    if (stopping_ || host_.refusal() || spares_failed_ || !host_.namespaces()) return false;
     std::size_t spares = 0;
     for (const auto& [tag, box] : boxes_) spares += box->state == State::kSpare ? 1 : 0;
     return spares < options_.spares;
@@ -388,24 +341,32 @@ class Keeper {
     auto owned = std::make_unique<Box>();
     Box& box = *owned;
     box.tag = ++last_tag_;
-    LD_TRY(box.group, cgroups_->create(fmt::format("sandbox-{}", box.tag)));
-    box.slot = take_slot();
+    LD_TRY(box.group, host_.cgroups().create(fmt::format("sandbox-{}", box.tag)));
+    box.slot = slots_.take();
     boxes_.emplace(box.tag, std::move(owned));
-    if (auto spawned = spawn_init(box); !spawned) {
-      if (box.pid > 0) {
-        end_box(box);
-      } else {
-        box.state = State::kRemoving;
-        remove_box(box);
-      }
+    InitSetting setting{.isolation = options_.isolation,
+                        .own_users = host_.own_users(),
+                        .seccomp = &host_.seccomp(),
+                        .group_entries = {}};
+    auto spawned = spawn_init(setting, box.group, box.slot);
+    if (!spawned) {
+      box.state = State::kRemoving;
+      remove_box(box);
       return std::unexpected(std::move(spawned).error());
     }
+    box.pid = spawned->pid;
+    box.pidfd = std::move(spawned->pidfd);
+    box.channel = std::move(spawned->channel);
+    watch(box.channel.get(), box.tag << 2 | kChannel);
+    watch(box.pidfd.get(), box.tag << 2 | kInitEnd);
     return &box;
   }
 
   Result<void> start_outbound(Box& box) {
-    LD_TRY(box.outbound,
-           Outbound::start({.program = slirp_, .tun_node = tun_node_, .init = box.pid, .own_users = own_users_}));
+    LD_TRY(box.outbound, Outbound::start({.program = host_.outbound_program(),
+                                          .tun_node = host_.tun_node(),
+                                          .init = box.pid,
+                                          .own_users = host_.own_users()}));
     box.outbound_works = false;
     watch(box.outbound.ready(), box.tag << 2 | kOutbound);
     return {};
@@ -430,95 +391,23 @@ class Keeper {
     if (box.built) tell_created(box);
   }
 
-  Result<void> spawn_init(Box& box) {
-    InitSetting setting;
-    setting.isolation = options_.isolation;
-    setting.own_users = own_users_;
-    setting.seccomp = &seccomp_;
-    LD_TRY(setting.group_entries, box.group.open_entries());
-    int pair[2];
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return system_error(errno, "a socket pair");
-    box.channel = UniqueFd(pair[0]);
-    UniqueFd inside(pair[1]);
-    int pidfd = -1;
-    clone_args args{};
-    args.flags = CLONE_PIDFD;
-    args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
-    args.exit_signal = SIGCHLD;
-    if (setting.isolation == Isolation::kNamespaces) {
-      args.flags |= CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
-    }
-    if (box.group.clone_target() >= 0) {
-      args.flags |= CLONE_INTO_CGROUP;
-      args.cgroup = static_cast<std::uint64_t>(box.group.clone_target());
-    }
-    const long pid = ::syscall(SYS_clone3, &args, sizeof args);
-    if (pid < 0) return fail(Errc::kDenied, "{}", explain_namespace_failure(errno));
-    if (pid == 0) {
-      close_all_but(setting, inside.get());
-      run_init(setting, inside.get());
-    }
-    box.pid = static_cast<pid_t>(pid);
-    box.pidfd = UniqueFd(pidfd);
-    watch(box.channel.get(), box.tag << 2 | kChannel);
-    watch(box.pidfd.get(), box.tag << 2 | kInitEnd);
-    if (setting.isolation == Isolation::kNamespaces) LD_TRY_VOID(map_users(box));
-    // When the machine itself runs out of memory, functions go before the daemon does.
-    write_child(box.pid, "oom_score_adj", "500");
-    return {};
-  }
-
-  // In the child: the descriptors of the keeper and of other sandboxes are none of its business.
-  static void close_all_but(const InitSetting& setting, int channel) {
-    std::vector<int> kept{channel};
-    for (const UniqueFd& entry : setting.group_entries) kept.push_back(entry.get());
-    std::sort(kept.begin(), kept.end());
-    unsigned from = 3;
-    for (const int fd : kept) {
-      if (static_cast<unsigned>(fd) > from) ::close_range(from, static_cast<unsigned>(fd) - 1, 0);
-      from = static_cast<unsigned>(fd) + 1;
-    }
-    ::close_range(from, ~0u, 0);
-  }
-
-  static bool write_child(pid_t pid, const char* file, const std::string& text) {
-    const std::string path = fmt::format("/proc/{}/{}", pid, file);
-    UniqueFd opened(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    return opened && ::write(opened.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  }
-
-  Result<void> map_users(const Box& box) const {
-    std::string users, groups;
-    if (own_users_) {
-      const std::uint32_t first = kFirstHostUid + 2 * box.slot;
-      users = fmt::format("0 {} 1\n{} {} 1\n", first, kFunctionUid, first + 1);
-      groups = fmt::format("0 {} 1\n{} {} 1\n", first, kFunctionGid, first + 1);
-    } else {
-      users = fmt::format("{} {} 1\n", kFunctionUid, ::geteuid());
-      groups = fmt::format("{} {} 1\n", kFunctionGid, ::getegid());
-    }
-    if (!write_child(box.pid, "uid_map", users) || !write_child(box.pid, "gid_map", groups)) {
-      return fail(Errc::kDenied, "mapping users: {}", explain_namespace_failure(errno));
-    }
-    return {};
-  }
-
-  void start(const Header& header, Box* box, const std::string& bytes, int output_count) {
+  void start(const Header& header, Box* box, const std::string& bytes, PipeSet pipes) {
     Outcome refused;
     if (box == nullptr || box->state != State::kRunning) {
       refused = Error{Errc::kClosed, "the sandbox has ended"};
     } else {
       Run run;
-      std::vector<UniqueFd> write_ends;
+      std::vector<UniqueFd> its_ends;
       std::vector<int> descriptors;
-      for (int i = 0; i < output_count && !refused; ++i) {
+      for (std::size_t i = 0; i < pipes.count() && !refused; ++i) {
+        const bool is_control = pipes.control && i + 1 == pipes.count();
         int ends[2];
-        if (::pipe2(ends, O_CLOEXEC) != 0) {
-          refused = system_error(errno, "an output pipe").error();
+        if ((is_control ? ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) : ::pipe2(ends, O_CLOEXEC)) != 0) {
+          refused = system_error(errno, "a pipe of a program").error();
           break;
         }
-        run.outputs.emplace_back(ends[0]);
-        descriptors.push_back(write_ends.emplace_back(ends[1]).get());
+        run.pipes.emplace_back(ends[0]);
+        descriptors.push_back(its_ends.emplace_back(ends[1]).get());
       }
       if (!refused) {
         run.oom_kills_before = box->group.oom_kills();
@@ -559,15 +448,21 @@ class Keeper {
           if (run == box.runs.end()) break;
           Encoder told({Op::kStarted, box.number, run->first});
           told.outcome(outcome);
-          const std::vector<UniqueFd> outputs = std::exchange(run->second.outputs, {});
+          const std::vector<UniqueFd> pipes = std::exchange(run->second.pipes, {});
           if (outcome) {
             box.runs.erase(run);
             send(told, {});
           } else {
             std::vector<int> descriptors;
-            for (const UniqueFd& output : outputs) descriptors.push_back(output.get());
+            for (const UniqueFd& pipe : pipes) descriptors.push_back(pipe.get());
             send(told, descriptors);
           }
+          break;
+        }
+        case Op::kAssigned: {
+          Encoder told({Op::kAssigned, box.number, 0});
+          told.outcome(message.outcome());
+          send(told, {});
           break;
         }
         case Op::kExited: tell_exit(box, message.header().run, message.exit()); break;
@@ -610,7 +505,7 @@ class Keeper {
     if ((reply.has_endpoint = static_cast<bool>(box.endpoint))) handed.push_back(box.endpoint.get());
     if ((reply.has_peak_file = static_cast<bool>(peak))) handed.push_back(peak.get());
     if ((reply.has_freeze_file = static_cast<bool>(freeze))) handed.push_back(freeze.get());
-    if ((reply.has_cpu_file = box.cpu_millis > 0 && cpu)) handed.push_back(cpu.get());
+    if ((reply.has_cpu_file = static_cast<bool>(cpu))) handed.push_back(cpu.get());
     reply.freezer_v1 = box.group.freezer_is_v1();
     reply.cpu_v2 = box.group.cpu_is_v2();
     Encoder told({Op::kCreated, box.number, 0});
@@ -683,62 +578,26 @@ class Keeper {
     if (!box.outbound.reap() || !box.group.remove()) return;  // tend() comes back
     if (!box.tmp_directory.empty()) remove_tree(box.tmp_directory);
     if (box.answer_destroyed) send(Encoder({Op::kDestroyed, box.number, 0}), {});
-    free_slot(box.slot);
+    slots_.give_back(box.slot);
     by_number_.erase(box.number);
     boxes_.erase(box.tag);
   }
 
-  std::uint32_t take_slot() {
-    if (free_slots_.empty()) return next_slot_++ % (kHostUids / 2);
-    const std::uint32_t slot = free_slots_.back();
-    free_slots_.pop_back();
-    return slot;
-  }
-  void free_slot(std::uint32_t slot) { free_slots_.push_back(slot); }
-
   void describe() {
-    Capabilities what;
-    if (cgroups_) {
-      what.cgroup_mode = cgroups_->mode();
-      what.memory_limit = cgroups_->limits_memory();
-      what.pids_limit = cgroups_->limits_pids();
-      what.cpu_limit = cgroups_->limits_cpu();
-      what.freezer = cgroups_->freezes();
-      what.missing = cgroups_->missing();
-    }
-    what.seccomp = !seccomp_.empty();
-    if (options_.isolation == Isolation::kProcess) {
-      what.internet = true;  // nothing keeps a plain process from it
-    } else if (slirp_.empty()) {
-      what.internet_hint = "apt install slirp4netns";
-    } else if (tun_node_.empty() && ::access("/dev/net/tun", R_OK | W_OK) != 0) {
-      what.internet_hint = "let the user of lambdad open /dev/net/tun (modprobe tun; chmod 0666 /dev/net/tun)";
-    } else {
-      what.internet = true;
-    }
-    if (unusable_) what.missing.push_back(unusable_->detail);
     Encoder told({Op::kDescribed, 0, 0});
-    told.capabilities(what);
+    told.capabilities(host_.describe());
     send(told, {});
   }
 
-  UniqueFd daemon_, epoll_, lock_;
+  UniqueFd daemon_, epoll_;
   const SandboxFactory::Options options_;
-  std::unique_ptr<CgroupDriver> cgroups_;
-  RootTemplate template_;
-  std::string template_directory_;
-  SeccompProgram seccomp_;
-  std::string slirp_;     // the program; empty when there is none
-  std::string tun_node_;  // see Outbound
-  std::optional<Error> unusable_;
-  bool own_users_ = false;
+  Host host_{options_};
   bool stopping_ = false;
   std::map<std::uint64_t, std::unique_ptr<Box>> boxes_;  // by tag
   std::map<std::uint64_t, Box*> by_number_;
   std::uint64_t last_tag_ = 0;
   bool spares_failed_ = false;
-  std::vector<std::uint32_t> free_slots_;
-  std::uint32_t next_slot_ = 0;
+  UserSlots slots_;
 };
 
 }  // namespace

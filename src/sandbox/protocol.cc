@@ -6,6 +6,10 @@
 
 namespace lambdad::sandbox {
 
+namespace {
+constexpr std::uint8_t kHasSecondOutput = 1, kHasControl = 2;
+}
+
 // --- Encoder --------------------------------------------------------------------------------------------------------
 
 Encoder::Encoder(const Header& header) {
@@ -44,10 +48,11 @@ void Encoder::spec(const SandboxSpec& value) {
   u8(static_cast<std::uint8_t>(value.network));
   u16(value.runtime_api_port);
   u16(value.endpoint_port);
+  u8(value.provisional ? 1 : 0);
 }
 
 void Encoder::process(const ProcessSpec& value) {
-  u8(value.second_output ? 1 : 0);
+  u8(static_cast<std::uint8_t>((value.second_output ? kHasSecondOutput : 0) | (value.control ? kHasControl : 0)));
   u32(static_cast<std::uint32_t>(value.argv.size()));
   for (const auto& argument : value.argv) text(argument);
   u32(static_cast<std::uint32_t>(value.environment.size()));
@@ -93,8 +98,8 @@ void Encoder::capabilities(const Capabilities& value) {
 
 namespace {
 bool known(std::uint8_t op) {
-  return (op >= static_cast<std::uint8_t>(Op::kCreate) && op <= static_cast<std::uint8_t>(Op::kSocket)) ||
-         (op >= static_cast<std::uint8_t>(Op::kCreated) && op <= static_cast<std::uint8_t>(Op::kSocketMade)) ||
+  return (op >= static_cast<std::uint8_t>(Op::kCreate) && op <= static_cast<std::uint8_t>(Op::kAssign)) ||
+         (op >= static_cast<std::uint8_t>(Op::kCreated) && op <= static_cast<std::uint8_t>(Op::kAssigned)) ||
          op == static_cast<std::uint8_t>(Op::kGo) || op == static_cast<std::uint8_t>(Op::kReady);
 }
 }  // namespace
@@ -161,14 +166,24 @@ SandboxSpec Decoder::spec() {
   if (!failed_) value.network = static_cast<NetworkPolicy>(network);
   value.runtime_api_port = u16();
   value.endpoint_port = u16();
+  const std::uint8_t provisional = u8();
+  if (provisional > 1) failed_ = true;
+  value.provisional = provisional == 1;
   return value;
+}
+
+PipeSet Decoder::pipes() const {
+  if (failed_ || rest_.empty()) return {};
+  const auto flags = static_cast<unsigned char>(rest_[0]);
+  return {.second_output = (flags & kHasSecondOutput) != 0, .control = (flags & kHasControl) != 0};
 }
 
 ProcessSpec Decoder::process() {
   ProcessSpec value;
-  const std::uint8_t second_output = u8();
-  if (second_output > 1) failed_ = true;
-  value.second_output = second_output == 1;
+  const PipeSet wanted = pipes();
+  if (u8() > (kHasSecondOutput | kHasControl)) failed_ = true;
+  value.second_output = wanted.second_output;
+  value.control = wanted.control;
   const std::uint32_t arguments = count(4);
   for (std::uint32_t i = 0; i < arguments && !failed_; ++i) value.argv.push_back(text());
   const std::uint32_t variables = count(8);

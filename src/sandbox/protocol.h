@@ -35,12 +35,14 @@ enum class Op : std::uint8_t {
   kDescribe,      ///< daemon to keeper. Answered by kDescribed.
   kStop,          ///< daemon to keeper: destroy all and exit
   kSocket,        ///< daemon to keeper to init: make a TCP socket; run numbers the request. Answered by kSocketMade.
+  kAssign,        ///< daemon to keeper: SandboxSpec; keeper to init: plan (encode_plan). Answered by kAssigned.
   kCreated = 32,  ///< Outcome, then CreatedReply; descriptors as CreatedReply says
-  kStarted,       ///< Outcome; with success the read ends of the output pipes (keeper to daemon only)
+  kStarted,       ///< Outcome; with success the daemon's ends of what PipeSet says (keeper to daemon only)
   kExited,        ///< ProcessExit
   kDestroyed,     ///< empty
   kDescribed,     ///< Capabilities
   kSocketMade,    ///< Outcome; with success the socket
+  kAssigned,      ///< Outcome
   kGo = 64,       ///< keeper to init: users are mapped, this is the plan (encode_plan)
   kReady,         ///< init to keeper: Outcome; with a network of its own the two listeners
 };
@@ -49,6 +51,13 @@ struct Header {
   Op op{};
   std::uint64_t sandbox = 0;
   std::uint64_t run = 0;
+};
+
+/// The pipes of a program, and its control socket: descriptors in this order, output first, then those that are there.
+struct PipeSet {
+  bool second_output = false;
+  bool control = false;
+  std::size_t count() const { return 1u + (second_output ? 1u : 0u) + (control ? 1u : 0u); }
 };
 
 /// How something went: no error, or why not.
@@ -102,8 +111,8 @@ class Decoder {
   std::string text();
   SandboxSpec spec();
   ProcessSpec process();
-  /// ProcessSpec::second_output of a start request whose process() has not been read; reads nothing else.
-  bool wants_second_output() const { return !failed_ && !rest_.empty() && rest_[0] != 0; }
+  /// The pipes of a start request whose process() has not been read; reads nothing else.
+  PipeSet pipes() const;
   ProcessExit exit();
   Outcome outcome();
   CreatedReply created();

@@ -45,6 +45,26 @@ TEST(Protocol, ASpecArrivesAsItWasSent) {
   EXPECT_EQ(got.network, NetworkPolicy::kInternet);
   EXPECT_EQ(got.runtime_api_port, 65535);
   EXPECT_EQ(got.endpoint_port, 1);
+  EXPECT_FALSE(got.provisional);
+}
+
+TEST(Protocol, ThePipesOfAProgramAreKnownBeforeItIsRead) {
+  for (const bool second : {false, true}) {
+    for (const bool control : {false, true}) {
+      ProcessSpec process;
+      process.second_output = second;
+      process.control = control;
+      Encoder encoder({Op::kStart, 1, 2});
+      encoder.process(process);
+      const std::string packet = encoder.bytes();
+      Decoder decoder(packet);
+      EXPECT_EQ(decoder.pipes().count(), 1u + second + control);
+      const ProcessSpec read = decoder.process();
+      EXPECT_TRUE(decoder.finish());
+      EXPECT_EQ(read.second_output, second);
+      EXPECT_EQ(read.control, control);
+    }
+  }
 }
 
 TEST(Protocol, EveryShorterOrLongerPacketIsRefused) {

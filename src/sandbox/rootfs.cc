@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <span>
 
 #include "sandbox/keeper.h"
 #include "sandbox/network.h"
@@ -58,6 +59,12 @@ constexpr const char* kReadOnlyProcDirectories[] = {"sys", "bus", "fs", "irq", "
 
 // As ext4 does by default. Files in a tmpfs are kernel memory, empty ones too.
 constexpr std::uint64_t kTmpBytesPerFile = 16 * 1024;
+constexpr std::uint64_t kProvisionalTmpBytes = 1024 * 1024;
+
+// Where the dynamic linker looks for libraries, below what a function brings. It looks into these directories' own
+// subdirectories for kinds of processors, too.
+constexpr const char* kProvisionalPlaces[] = {"var/task", "opt"};
+constexpr const char* kLibraryDirectories[] = {"var/task", "var/task/lib", "opt/lib"};
 
 std::string etc_passwd() {
   return fmt::format(
@@ -307,18 +314,57 @@ Result<RootTemplate> RootTemplate::make(const std::string& directory) {
   return made;
 }
 
+namespace {
+
+Result<void> add_mount(RootPlan& plan, const std::string& source, const std::string& target, std::uint64_t attributes) {
+  LD_TRY(UniqueFd tree, copy_tree(AT_FDCWD, source, attributes));
+  struct stat status{};
+  if (::fstat(tree.get(), &status) != 0) return system_error(errno, source);
+  if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode)) {
+    return fail(Errc::kInvalid, "{} is neither a directory nor a file", source);
+  }
+  plan.mounts.push_back({std::move(tree), target, S_ISDIR(status.st_mode)});
+  return {};
+}
+
+Result<void> add_mounts(RootPlan& plan, std::vector<ReadOnlyMount> mounts) {
+  std::sort(mounts.begin(), mounts.end(), [](const auto& a, const auto& b) { return a.target < b.target; });
+  for (const ReadOnlyMount& mount : mounts) {
+    if (!target_allowed(mount.target) || !mount.source.starts_with("/")) {
+      return fail(Errc::kInvalid, "mount of {} at {}", mount.source, mount.target);
+    }
+    LD_TRY_VOID(add_mount(plan, mount.source, mount.target, kProtected));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<RootPlan> RootTemplate::plan_rest(const SandboxSpec& provisional, const SandboxSpec& spec) {
+  const bool as_made = spec.links == provisional.links && spec.pids_max == provisional.pids_max &&
+                       spec.network == provisional.network && spec.runtime_api_port == provisional.runtime_api_port &&
+                       spec.endpoint_port == provisional.endpoint_port;
+  std::vector<ReadOnlyMount> further = spec.mounts;
+  for (const ReadOnlyMount& mount : provisional.mounts) {
+    if (std::erase(further, mount) != 1) return fail(Errc::kInvalid, "a mount at {} is missing", mount.target);
+  }
+  const bool at_known_places = std::ranges::all_of(
+      further, [](const ReadOnlyMount& mount) { return mount.target == "/var/task" || mount.target == "/opt"; });
+  if (!as_made || !at_known_places) {
+    return fail(Errc::kInvalid, "sandbox {} was made for something else than {}", provisional.name, spec.name);
+  }
+  RootPlan rest;
+  rest.tmp_bytes = spec.tmp_bytes;
+  LD_TRY_VOID(add_mounts(rest, std::move(further)));
+  return rest;
+}
+
 Result<RootPlan> RootTemplate::plan(const SandboxSpec& spec) {
   RootPlan plan;
-  plan.tmp_bytes = spec.tmp_bytes;
-  auto add = [&plan](const std::string& source, const std::string& target, std::uint64_t attributes) -> Result<void> {
-    LD_TRY(UniqueFd tree, copy_tree(AT_FDCWD, source, attributes));
-    struct stat status{};
-    if (::fstat(tree.get(), &status) != 0) return system_error(errno, source);
-    if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode)) {
-      return fail(Errc::kInvalid, "{} is neither a directory nor a file", source);
-    }
-    plan.mounts.push_back({std::move(tree), target, S_ISDIR(status.st_mode)});
-    return {};
+  plan.provisional = spec.provisional;
+  plan.tmp_bytes = spec.provisional ? kProvisionalTmpBytes : spec.tmp_bytes;
+  auto add = [&plan](const std::string& source, const std::string& target, std::uint64_t attributes) {
+    return add_mount(plan, source, target, attributes);
   };
   const bool own_root = !spec.root.empty();
   if (own_root) {
@@ -351,14 +397,7 @@ Result<RootPlan> RootTemplate::plan(const SandboxSpec& spec) {
   if (spec.network == NetworkPolicy::kInternet) {
     LD_TRY_VOID(add(directory_ + "/resolv.conf", "/etc/resolv.conf", kProtected));
   }
-  std::vector<ReadOnlyMount> mounts = spec.mounts;
-  std::sort(mounts.begin(), mounts.end(), [](const auto& a, const auto& b) { return a.target < b.target; });
-  for (const ReadOnlyMount& mount : mounts) {
-    if (!target_allowed(mount.target) || !mount.source.starts_with("/")) {
-      return fail(Errc::kInvalid, "mount of {} at {}", mount.source, mount.target);
-    }
-    LD_TRY_VOID(add(mount.source, mount.target, kProtected));
-  }
+  LD_TRY_VOID(add_mounts(plan, spec.mounts));
   for (const LinkInside& link : spec.links) {
     if (own_root) break;
     if (!target_allowed(link.path) || link.path.ends_with('/')) {
@@ -371,11 +410,55 @@ Result<RootPlan> RootTemplate::plan(const SandboxSpec& spec) {
 
 // --- inside ---------------------------------------------------------------------------------------------------------
 
+namespace {
+
+Result<void> step(int result, const char* what) {
+  if (result == 0) return {};
+  return fail(Errc::kDenied, "{}: {}", what, explain_namespace_failure(errno));
+}
+
+std::string tmp_size(std::uint64_t bytes) {
+  return fmt::format("size={},nr_inodes={}", std::max<std::uint64_t>(bytes, 4096),
+                     std::max<std::uint64_t>(bytes / kTmpBytesPerFile, 1024));
+}
+
+Result<void> attach_mounts(std::span<const PlannedMount> mounts, int root) {
+  for (const PlannedMount& mount : mounts) {
+    LD_TRY(UniqueFd place, make_mount_point(root, mount.target, mount.directory));
+    if (auto attached = attach_tree(mount.tree, place.get(), ""); !attached) {
+      return fail_with(attached.error(), mount.target);
+    }
+  }
+  return {};
+}
+
+// Directories that stand for what a function may bring, so that the dynamic linker of a program started now does not
+// note that there are none. In the new root.
+Result<void> stand_in_for_libraries() {
+  for (const char* place : kProvisionalPlaces) {
+    LD_TRY_VOID(
+        step(::mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m"), "a provisional root"));
+  }
+  std::vector<std::string> kinds{"glibc-hwcaps"};
+  for (const char* level : {"x86-64-v2", "x86-64-v3", "x86-64-v4"}) kinds.push_back(kinds[0] + "/" + level);
+  // Those of glibc before 2.37; every one may be missing.
+  std::vector<std::string> legacy{""};
+  for (const char* part : {"tls/", "haswell/", "avx512_1/", "x86_64/"}) {
+    for (std::size_t i = 0, known = legacy.size(); i < known; ++i) legacy.push_back(legacy[i] + part);
+  }
+  std::sort(legacy.begin(), legacy.end());  // parents first
+  kinds.insert(kinds.end(), legacy.begin() + 1, legacy.end());
+  for (const char* directory : kLibraryDirectories) {
+    ::mkdir(directory, 0755);
+    // What fails here costs a function the libraries that it has for certain processors only.
+    for (const std::string& kind : kinds) ::mkdir(fmt::format("{}/{}", directory, kind).c_str(), 0755);
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<void> build_root(const RootPlan& plan) {
-  auto step = [](int result, const char* what) -> Result<void> {
-    if (result == 0) return {};
-    return fail(Errc::kDenied, "{}: {}", what, explain_namespace_failure(errno));
-  };
   LD_TRY_VOID(step(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "leaving the host's mounts"));
   const bool own_root = !plan.mounts.empty() && plan.mounts.front().target == "/";
   // Any directory everybody may enter does: the mount is moved to / below.
@@ -401,23 +484,26 @@ Result<void> build_root(const RootPlan& plan) {
     if (!own_root) LD_TRY_VOID(make_mount_point(root.get(), path, true));
   }
   // Before the mounts, so that one may lie below it: an interpreter somebody unpacked in /tmp.
-  const std::string tmp_options =
-      fmt::format("mode=1777,size={},nr_inodes={}", std::max<std::uint64_t>(plan.tmp_bytes, 4096),
-                  std::max<std::uint64_t>(plan.tmp_bytes / kTmpBytesPerFile, 1024));
+  const std::string tmp_options = "mode=1777," + tmp_size(plan.tmp_bytes);
   LD_TRY_VOID(step(::mount("tmpfs", "tmp", "tmpfs", MS_NOSUID | MS_NODEV, tmp_options.c_str()), "making /tmp"));
-  for (const PlannedMount& mount : plan.mounts) {
-    if (own_root && &mount == &plan.mounts.front()) continue;
-    LD_TRY(UniqueFd place, make_mount_point(root.get(), mount.target, mount.directory));
-    if (auto attached = attach_tree(mount.tree, place.get(), ""); !attached) {
-      return fail_with(attached.error(), mount.target);
-    }
-  }
+  LD_TRY_VOID(attach_mounts(std::span(plan.mounts).subspan(own_root ? 1 : 0), root.get()));
+  if (plan.provisional) LD_TRY_VOID(stand_in_for_libraries());
   LD_TRY_VOID(mount_proc());
   LD_TRY_VOID(step(static_cast<int>(::syscall(SYS_pivot_root, ".", ".")), "changing the root"));
   LD_TRY_VOID(step(::umount2(".", MNT_DETACH), "leaving the host's root"));
   LD_TRY_VOID(step(::chdir("/"), "entering the root"));
   mount_attr read_only{.attr_set = MOUNT_ATTR_RDONLY, .attr_clr = 0, .propagation = 0, .userns_fd = 0};
   return step(::mount_setattr(AT_FDCWD, "/", 0, &read_only, sizeof read_only), "making the root read-only");
+}
+
+Result<void> complete_root(const RootPlan& rest) {
+  UniqueFd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  for (const char* place : kProvisionalPlaces) {
+    LD_TRY_VOID(step(::umount2((std::string("/") + place).c_str(), MNT_DETACH), "leaving a provisional root"));
+  }
+  LD_TRY_VOID(attach_mounts(rest.mounts, root.get()));
+  return step(::mount(nullptr, "/tmp", nullptr, MS_REMOUNT | MS_NOSUID | MS_NODEV, tmp_size(rest.tmp_bytes).c_str()),
+              "sizing /tmp");
 }
 
 }  // namespace lambdad::sandbox

@@ -43,6 +43,7 @@ struct RootPlan {
   std::vector<PlannedMount> mounts;                        ///< parents before children; the first may be "/" itself
   std::vector<std::pair<std::string, std::string>> links;  ///< path below /, what it points to
   std::uint64_t tmp_bytes = 0;
+  bool provisional = false;  ///< see SandboxSpec
 };
 
 /// Gives the calling process a mount namespace of its own that follows the host's mounts but shows it none. Without
@@ -62,6 +63,8 @@ class RootTemplate {
   /// Opens everything a sandbox needs. Errors: kNotFound when a source does not exist, kDenied, kInvalid for a target
   /// that is not absolute, contains "..", or lies in /proc or /dev.
   Result<RootPlan> plan(const SandboxSpec& spec);
+  /// The same for what assign() adds to a provisional sandbox: mounts and the size of /tmp.
+  static Result<RootPlan> plan_rest(const SandboxSpec& provisional, const SandboxSpec& spec);
 
  private:
   struct Shared {
@@ -77,5 +80,7 @@ class RootTemplate {
 
 /// In the new namespaces, with all capabilities in them: builds the root, enters it and leaves the host's behind.
 Result<void> build_root(const RootPlan& plan);
+/// In a provisional root, later: shows the mounts of `rest` and gives /tmp its size. Programs may run.
+Result<void> complete_root(const RootPlan& rest);
 
 }  // namespace lambdad::sandbox

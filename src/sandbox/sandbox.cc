@@ -32,7 +32,8 @@ struct RunState {
   Notifier changed;
   std::optional<Outcome> started;
   std::optional<ProcessExit> exit;
-  UniqueFd output, second_output;
+  UniqueFd output, second_output, control;
+  PipeSet pipes;
 };
 
 /// A socket that was asked for.
@@ -49,9 +50,10 @@ struct BoxState {
   const std::uint64_t number;
   const std::string name;
   Notifier changed;
-  std::optional<Outcome> created;
+  std::optional<Outcome> created, assigned;
   bool gone = false;  // nothing of it is left, or the keeper is
   bool destroy_requested = false;
+  bool assigning = false;  // assign() was called
   CreatedReply reply;
   UniqueFd runtime_api, endpoint, peak_file, freeze_file, cpu_file;
   std::uint32_t cpu_millis = 0;
@@ -202,8 +204,11 @@ struct SandboxFactory::Impl : std::enable_shared_from_this<SandboxFactory::Impl>
       case Op::kStarted:
         if (run == nullptr) break;
         run->started = message.outcome();
-        if (!*run->started && !packet.descriptors.empty()) run->output = std::move(packet.descriptors[0]);
-        if (!*run->started && packet.descriptors.size() == 2) run->second_output = std::move(packet.descriptors[1]);
+        if (!*run->started && packet.descriptors.size() == run->pipes.count()) {
+          run->output = std::move(packet.descriptors[0]);
+          if (run->pipes.second_output) run->second_output = std::move(packet.descriptors[1]);
+          if (run->pipes.control) run->control = std::move(packet.descriptors.back());
+        }
         run->changed.notify_all();
         break;
       case Op::kExited:
@@ -221,6 +226,10 @@ struct SandboxFactory::Impl : std::enable_shared_from_this<SandboxFactory::Impl>
           request->changed.notify_all();
         }
         break;
+      case Op::kAssigned:
+        if (!box.assigned) box.assigned = message.outcome();
+        box.changed.notify_all();
+        break;
       case Op::kDestroyed: {
         const auto kept = found->second;
         boxes.erase(found);
@@ -235,6 +244,7 @@ struct SandboxFactory::Impl : std::enable_shared_from_this<SandboxFactory::Impl>
   static void end_box(BoxState& box) {
     box.gone = true;
     if (!box.created) box.created = Error{Errc::kUnavailable, "the keeper has ended"};
+    if (!box.assigned) box.assigned = Error{Errc::kClosed, "the sandbox has ended"};
     box.changed.notify_all();
     for (const auto& [number, run] : std::exchange(box.runs, {})) {
       if (!run->started) run->started = Error{Errc::kClosed, "the sandbox has ended"};
@@ -292,6 +302,10 @@ class KeptProcess final : public Process {
 
   UniqueFd take_output() override { return std::move(run_->output); }
   UniqueFd take_second_output() override { return std::move(run_->second_output); }
+  UniqueFd take_control() override {
+    if (run_->control) ::fcntl(run_->control.get(), F_SETFL, O_NONBLOCK);
+    return std::move(run_->control);
+  }
   Async<ProcessExit> wait_exit() override { return wait(run_); }
   bool running() const override { return !run_->exit; }
 
@@ -331,6 +345,8 @@ class KeptSandbox final : public Sandbox {
     return start_in(impl_, box_, std::move(spec));
   }
 
+  Async<Result<void>> assign(SandboxSpec spec) override { return assign_box(impl_, box_, std::move(spec)); }
+
   void kill_all() override {
     if (!box_->gone) impl_->send(Encoder({Op::kKill, box_->number, 0}));
   }
@@ -340,7 +356,7 @@ class KeptSandbox final : public Sandbox {
   void thaw() override { write_freezer(false); }
 
   void set_cpu_phase(CpuPhase phase) override {
-    if (!box_->cpu_file || phase == cpu_phase_) return;
+    if (!box_->cpu_file || box_->cpu_millis == 0 || phase == cpu_phase_) return;
     cpu_phase_ = phase;
     const std::string text = cpu_limit_text(box_->reply.cpu_v2, phase, box_->cpu_millis);
     // Fails only when the sandbox has just ended.
@@ -376,6 +392,7 @@ class KeptSandbox final : public Sandbox {
       }
     }
     auto run = std::make_shared<RunState>(impl->loop, ++box->last_run);
+    run->pipes = {.second_output = spec.second_output, .control = spec.control};
     Encoder message({Op::kStart, box->number, run->number});
     message.process(spec);
     if (message.bytes().size() > kPacketBytesMax) {
@@ -393,6 +410,22 @@ class KeptSandbox final : public Sandbox {
       co_return std::unexpected(std::move(*failed));
     }
     co_return process;
+  }
+
+  static Async<Result<void>> assign_box(std::shared_ptr<Impl> impl, std::shared_ptr<BoxState> box, SandboxSpec spec) {
+    if (box->gone || box->destroy_requested) co_return fail(Errc::kClosed, "sandbox {} has ended", box->name);
+    if (std::exchange(box->assigning, true))
+      co_return fail(Errc::kInvalid, "sandbox {} was assigned before", box->name);
+    Encoder message({Op::kAssign, box->number, 0});
+    message.spec(spec);
+    if (message.bytes().size() > kPacketBytesMax) co_return fail(Errc::kTooLarge, "too many mounts for a sandbox");
+    impl->send(message);
+    while (!box->assigned) co_await box->changed.wait();
+    if (Outcome failed = *box->assigned; failed) co_return std::unexpected(std::move(*failed));
+    box->cpu_millis = spec.cpu_millis;
+    box->memory_bytes = spec.memory_bytes;
+    impl->log.debug("sandbox_assigned", {{"sandbox", box->name}, {"now", spec.name}});
+    co_return Result<void>();
   }
 
   static Async<Result<UniqueFd>> socket_in(std::shared_ptr<Impl> impl, std::shared_ptr<BoxState> box) {

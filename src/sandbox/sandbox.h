@@ -32,12 +32,14 @@ enum class NetworkPolicy {
 struct ReadOnlyMount {
   std::string source;
   std::string target;
+  bool operator==(const ReadOnlyMount&) const = default;
 };
 
 /// A symbolic link inside, made when nothing stands at `path`.
 struct LinkInside {
   std::string path;  ///< absolute, as are mount targets
   std::string to;
+  bool operator==(const LinkInside&) const = default;
 };
 
 struct SandboxSpec {
@@ -55,10 +57,16 @@ struct SandboxSpec {
   NetworkPolicy network = NetworkPolicy::kEndpointOnly;
   std::uint16_t runtime_api_port = 9001;  ///< on 127.0.0.1 inside
   std::uint16_t endpoint_port = 4566;     ///< on 127.0.0.1 inside
+  /// Made before it is known what for: programs may start in it, and Sandbox::assign() says the rest. Until then /tmp
+  /// has 1 MiB, nothing is limited, and /var/task and /opt are empty but for the directories in which the dynamic
+  /// linker looks for libraries: it remembers which are missing for as long as a program runs. Not with kInternet.
+  bool provisional = false;
 };
 
 /// The descriptor of a program's second output, when it has one. Source: observed value of _LAMBDA_TELEMETRY_LOG_FD.
 inline constexpr int kSecondOutput = 62;
+/// The descriptor of a program's control socket, when it has one.
+inline constexpr int kControl = 61;
 
 struct ProcessSpec {
   /// argv[0] is the path inside the sandbox, from `working_directory` when relative; without a slash it is looked for
@@ -67,6 +75,7 @@ struct ProcessSpec {
   std::vector<std::pair<std::string, std::string>> environment;
   std::string working_directory = "/var/task";
   bool second_output = false;  ///< a pipe at descriptor kSecondOutput, read with Process::take_second_output()
+  bool control = false;        ///< a stream socket at descriptor kControl, connected to Process::take_control()
 };
 
 /// Programs in one sandbox at a time: a runtime and ten extensions, and some room.
@@ -91,6 +100,8 @@ class Process {
   virtual UniqueFd take_output() = 0;
   /// Read end of the pipe at kSecondOutput; empty when it was not asked for. Once.
   virtual UniqueFd take_second_output() = 0;
+  /// The other end of the program's control socket, not blocking; empty when it was not asked for. Once.
+  virtual UniqueFd take_control() = 0;
   /// Returns when the program has ended and has been reaped. May be awaited by several.
   virtual Async<ProcessExit> wait_exit() = 0;
   virtual bool running() const = 0;
@@ -116,6 +127,12 @@ class Sandbox {
   virtual std::string endpoint_address() const = 0;
   /// kNotFound when argv[0] does not exist inside, kDenied when it is not executable, kConflict when kProgramsMax run.
   virtual Async<Result<std::unique_ptr<Process>>> start(ProcessSpec spec) = 0;
+  /// Of a provisional sandbox, once: puts the rest of `spec` in place, then takes from the sandbox the right to change
+  /// mounts. `spec` is as the one it was made with but for the name, further mounts on /var/task and /opt, memory, /tmp
+  /// and CPU. Programs that run see it all at once, but must leave their working directory and come back to it. Errors:
+  /// kInvalid for a spec that is more different, or a sandbox that is not provisional; kNotFound, kClosed. After one it
+  /// is only good for destroy().
+  virtual Async<Result<void>> assign(SandboxSpec spec) = 0;
   /// SIGKILL to every process inside; how the programs end is told by their Process.
   virtual void kill_all() = 0;
   /// A TCP socket of the sandbox's network, not connected and not blocking, for talking to a server inside.

@@ -137,7 +137,7 @@ class Functions(SnsTest):
         self.assertEqual({"RequestID": request, "ErrorCode": "200", "ErrorMessage": "as asked"},
                          {name: value["StringValue"] for name, value in letter.items()})
         with self.assertRaises(self.lambda_.exceptions.InvalidParameterValueException):
-            self.lambda_.update_function_configuration(FunctionName=function, DeadLetterConfig={"TargetArn": topic + "-none"})
+            self.lambda_.update_function_configuration(FunctionName=function, DeadLetterConfig={"TargetArn": topic + ".fifo"})
 
 
     def test_a_loop_through_a_topic_is_stopped(self):

@@ -185,6 +185,7 @@ class UnhandledPromiseRejection extends errors.RuntimeError {
 
 async function run(runtimeDir) {
   logs.patchConsole();
+  invocation.readEnvironment();
   const client = new RuntimeApiClient(process.env.AWS_LAMBDA_RUNTIME_API);
   const failInit = (exitCode) => (error) => {
     const report = errors.toReport(error);

@@ -14,14 +14,19 @@ function parseHeader(headers, name, title) {
   }
 }
 
-const { env } = process;
-const ENVIRONMENT = {
-  functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
-  functionName: env.AWS_LAMBDA_FUNCTION_NAME,
-  memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
-  logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
-  logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
-};
+let members; // that every context of this process has
+
+/** Before the function is loaded, which may change the environment. */
+function readEnvironment() {
+  const { env } = process;
+  members = {
+    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+    functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+    memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+  };
+}
 
 /** The members of the context that both generations have; their order shows when a context is printed. */
 function contextMembers(headers) {
@@ -32,7 +37,7 @@ function contextMembers(headers) {
   const awsRequestId = headers['lambda-runtime-aws-request-id'];
   const tenantId = headers['lambda-runtime-aws-tenant-id'];
   const getRemainingTimeInMillis = () => deadline - Date.now();
-  const { functionVersion, functionName, memoryLimitInMB, logGroupName, logStreamName } = ENVIRONMENT;
+  const { functionVersion, functionName, memoryLimitInMB, logGroupName, logStreamName } = members;
   if (generation.acceptsCallbacks) {
     return {
       functionVersion, functionName, memoryLimitInMB, logGroupName, logStreamName,
@@ -67,4 +72,4 @@ function stringify(result) {
   return text;
 }
 
-module.exports = { contextMembers, publishTraceId, stringify };
+module.exports = { readEnvironment, contextMembers, publishTraceId, stringify };

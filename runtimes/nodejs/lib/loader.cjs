@@ -11,11 +11,9 @@ const HANDLER_STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
 const HANDLER_HIGH_WATER_MARK = Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark');
 const STREAM_RESPONSE = 'response';
 
-const DISABLES_GLOBAL = ['1', 'true'].includes(process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA);
-
 /** Installs the global `awslambda`, with what streaming handlers are declared by. */
 function installGlobals() {
-  if (DISABLES_GLOBAL) return;
+  if (['1', 'true'].includes(process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA)) return;
   globalThis.awslambda = {
     ...globalThis.awslambda,
     streamifyResponse(handler, options) {

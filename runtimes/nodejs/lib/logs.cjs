@@ -20,7 +20,7 @@ const FRAME_JSON = 0xa55a0002;
 const REQUEST_ID = Symbol.for('aws.lambda.runtime.requestId');
 const TENANT_ID = Symbol.for('aws.lambda.runtime.tenantId');
 
-const asJson = process.env.AWS_LAMBDA_LOG_FORMAT?.toUpperCase() === 'JSON';
+let asJson = false; // known once the console is patched
 
 function setInvocation(requestId, tenantId) {
   globalThis[REQUEST_ID] = requestId;
@@ -99,6 +99,7 @@ function openSink() {
 
 /** Makes the console write the runtime's log events, from AWS_LAMBDA_LOG_LEVEL on. */
 function patchConsole() {
+  asJson = process.env.AWS_LAMBDA_LOG_FORMAT?.toUpperCase() === 'JSON';
   const sink = openSink();
   const minimum = LEVELS[process.env.AWS_LAMBDA_LOG_LEVEL?.toUpperCase()] ?? LEVELS.TRACE;
   for (const level of Object.values(LEVELS)) {

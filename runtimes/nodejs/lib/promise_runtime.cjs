@@ -84,6 +84,7 @@ async function run(runtimeDir) {
   loader.installGlobals();
   const store = installInvokeStore();
   logs.patchConsole();
+  invocation.readEnvironment();
   const client = new RuntimeApiClient(process.env.AWS_LAMBDA_RUNTIME_API);
   let runtime;
   try {

@@ -33,6 +33,11 @@ class _Invocation:
 
 
 def main(runtime_dir):
+    control = os.environ.get("_LAMBDAD_SPARE")
+    if control is not None:
+        from . import spare
+
+        spare.become_function(int(control))
     paths.set_up(runtime_dir)
     _add_interactive_builtins()
     # An event per line: what is written reaches the log at its line end, and at the end of the invocation at the latest.

@@ -27,6 +27,7 @@ struct FakeProgram {
   bool got_sigterm = false;
   std::optional<sandbox::ProcessExit> exit;
   UniqueFd output_write;
+  UniqueFd control, control_outside;  ///< its end, and the other until it is taken
   TaskGroup tasks;
 
   void print(std::string_view text) { (void)!::write(output_write.get(), text.data(), text.size()); }
@@ -34,6 +35,7 @@ struct FakeProgram {
     if (exit) return;
     exit = how;
     output_write.reset();
+    control.reset();
     exited.notify_all();
   }
 };
@@ -46,6 +48,7 @@ struct FakeWorld {
   std::map<std::string, Body> programs;  ///< by argv[0]; others cannot be started
   std::vector<std::string> history;      ///< "start /var/task/bootstrap", "kill ...", "terminate ...", "freeze"
   std::uint64_t memory_peak = 20 << 20;
+  bool assignable = true;         ///< whether Sandbox::assign() succeeds
   TaskGroup reaper{system.loop};  ///< ends the coroutines of killed programs; drain() it at the end
 };
 
@@ -56,6 +59,7 @@ class FakeProcess final : public sandbox::Process {
   ~FakeProcess() override { kill(); }
   UniqueFd take_output() override { return std::move(output_); }
   UniqueFd take_second_output() override { return {}; }
+  UniqueFd take_control() override { return std::move(program_->control_outside); }
   Async<sandbox::ProcessExit> wait_exit() override { return wait(program_); }
   bool running() const override { return !program_->exit; }
   void terminate() override {
@@ -95,6 +99,7 @@ class FakeSandbox final : public sandbox::Sandbox {
   Async<Result<std::unique_ptr<sandbox::Process>>> start(sandbox::ProcessSpec spec) override {
     return start_in(this, std::move(spec));
   }
+  Async<Result<void>> assign(sandbox::SandboxSpec spec) override { return assign_it(this, std::move(spec)); }
   void kill_all() override {
     world_.history.emplace_back("kill all");
     for (const auto& program : programs_) FakeProcess::kill_program(world_, program);
@@ -116,6 +121,12 @@ class FakeSandbox final : public sandbox::Sandbox {
     auto program = std::make_shared<FakeProgram>(self->world_.system.loop);
     program->spec = std::move(spec);
     program->output_write = UniqueFd(ends[1]);
+    if (program->spec.control) {
+      int pair[2];
+      LD_CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, "socketpair");
+      program->control = UniqueFd(pair[0]);
+      program->control_outside = UniqueFd(pair[1]);
+    }
     program->tasks.spawn("fake program", run(&self->world_, found->second, program));
     self->programs_.push_back(program);
     co_return std::make_unique<FakeProcess>(self->world_, program, UniqueFd(ends[0]));
@@ -124,6 +135,11 @@ class FakeSandbox final : public sandbox::Sandbox {
     const sandbox::ProcessExit exit = co_await body(program);
     program->end(exit);
     world->reaper.spawn("fake reaper", FakeProcess::reap(program));
+  }
+  static Async<Result<void>> assign_it(FakeSandbox* self, sandbox::SandboxSpec spec) {
+    self->world_.history.push_back("assign " + spec.name);
+    if (!self->world_.assignable) co_return fail(Errc::kUnavailable, "not assignable");
+    co_return Result<void>();
   }
   static Async<Result<UniqueFd>> no_socket() { co_return fail(Errc::kUnavailable, "no network"); }
   static Async<void> destroy_it(FakeSandbox* self) {

@@ -3,7 +3,6 @@
 #include <charconv>
 
 #include "base/encoding.h"
-#include "base/hash.h"
 #include "services/sns/limits.h"
 
 namespace lambdad::sns {
@@ -26,7 +25,7 @@ http::ClientLimits client_limits() {
   return limits;
 }
 
-std::string_view trimmed_subject(const Message& message) {
+std::string_view mail_subject(const Message& message) {
   return message.subject ? std::string_view(*message.subject) : "AWS Notification Message";
 }
 
@@ -80,9 +79,8 @@ std::optional<EndpointUrl> EndpointUrl::parse(std::string_view text) {
   return url;
 }
 
-Endpoints::Endpoints(System& system, Logger& log, Store& store, Signing& signing, Options options)
+Endpoints::Endpoints(System& system, Store& store, Signing& signing, Options options)
     : system_(system),
-      log_(log),
       store_(store),
       signing_(signing),
       options_(std::move(options)),
@@ -273,7 +271,7 @@ Async<Attempt> Endpoints::to_mail(SubscriptionPtr subscription, MessagePtr messa
   Mail mail{
       .sent_at = system_.clock.wall(),
       .recipient = subscription->row.endpoint,
-      .subject = confirmation ? "AWS Notification - Subscription Confirmation" : std::string(trimmed_subject(*message)),
+      .subject = confirmation ? "AWS Notification - Subscription Confirmation" : std::string(mail_subject(*message)),
       .body = {},
       .subscription_arn = subscription->arn};
   if (subscription->protocol == Protocol::kEmailJson) {

@@ -6,7 +6,6 @@
 #include <string>
 
 #include "http/client.h"
-#include "observe/log.h"
 #include "ports/functions.h"
 #include "ports/targets.h"
 #include "services/sns/live.h"
@@ -52,7 +51,7 @@ class Endpoints {
     ports::ApiCaller& api;                  ///< of queues
     std::function<std::string()> base_url;  ///< where endpoints reach this daemon: "http://127.0.0.1:4566"
   };
-  Endpoints(System& system, Logger& log, Store& store, Signing& signing, Options options);
+  Endpoints(System& system, Store& store, Signing& signing, Options options);
 
   Async<Attempt> deliver(SubscriptionPtr subscription, MessagePtr message);
   /// To the subscription's dead-letter queue, which is set.
@@ -68,7 +67,6 @@ class Endpoints {
   Async<Attempt> send(Arn queue, MessagePtr message, std::string body, MessageAttributes attributes);
 
   System& system_;
-  Logger& log_;
   Store& store_;
   Signing& signing_;
   Options options_;

@@ -60,7 +60,7 @@ Result<std::unique_ptr<Hub>> Hub::open(System& system, Logger& log, Metrics& met
   LD_TRY(auto store, Store::open(system.loop, options.directory + "/sns.db", options.durability));
   std::unique_ptr<Hub> hub(new Hub(system, log, metrics, std::move(store), std::move(options)));
   LD_TRY_VOID(hub->load());
-  hub->endpoints_ = std::make_unique<Endpoints>(system, log, *hub->store_, *hub->signing_, hub->options_.endpoints);
+  hub->endpoints_ = std::make_unique<Endpoints>(system, *hub->store_, *hub->signing_, hub->options_.endpoints);
   hub->deliveries_ = std::make_unique<Deliveries>(system, log, metrics, *hub->store_, *hub->endpoints_);
   return hub;
 }
