@@ -69,6 +69,11 @@ struct Dispatcher::Impl {
     if (auto checked = constraints.check(*service, *operation, input.document); !checked) {
       co_return std::unexpected(std::move(checked.error()));
     }
+    if (options.access != nullptr && context->caller) {
+      if (auto allowed = options.access->authorize(*context, *operation, input.document); !allowed) {
+        co_return std::unexpected(std::move(allowed.error()));
+      }
+    }
     const DocumentHandler* handler = handler_of(*operation);
     std::string failure;
     try {
@@ -82,6 +87,21 @@ struct Dispatcher::Impl {
                                     {"operation", context->operation},
                                     {"error", failure}});
     co_return std::unexpected(internal_failure());
+  }
+
+  /// Fills caller and account.
+  Outcome<void> who_asks(const http::Request& request, const sigv4::Signature* signature, const ServiceModel* service,
+                         RequestContext& context) {
+    if (options.access == nullptr) {
+      auto account = signature == nullptr ? std::nullopt : sigv4::account_of(signature->access_key_id);
+      if (account) context.account = std::move(*account);
+      return {};
+    }
+    auto caller = options.access->authenticate(request, signature, service);
+    if (!caller) return std::unexpected(std::move(caller.error()));
+    context.caller = std::move(*caller);
+    if (context.caller) context.account = context.caller->principal.account;
+    return {};
   }
 
   void count(const Route& route, int status, double seconds) {
@@ -141,22 +161,18 @@ Async<http::Response> Dispatcher::handle(http::Request request) {
 
   Outcome<std::optional<sigv4::Signature>> signature = sigv4::parse(request);
   const bool signed_request = signature && signature->has_value();
-  if (signed_request) {
-    sigv4::Signature& of = **signature;
-    auto account = sigv4::account_of(of.access_key_id);
-    if (!account && impl.options.account_of) account = impl.options.account_of(of.access_key_id);
-    if (account) context.account = std::move(*account);
-    context.region = of.region;
-    context.access_key_id = of.access_key_id;
-  }
+  const sigv4::Signature* of = signed_request ? &**signature : nullptr;
+  if (of != nullptr) context.region = of->region;
 
-  Route route = impl.router.route(request, signed_request ? &**signature : nullptr);
+  Route route = impl.router.route(request, of);
   if (route.service != nullptr) context.service = std::string(route.service->name);
   if (route.operation != nullptr) context.operation = std::string(route.operation->name);
 
   std::optional<Error> error;
   if (!signature) {
     error = std::move(signature.error());
+  } else if (auto known = impl.who_asks(request, of, route.service, context); !known) {
+    error = std::move(known.error());
   } else if (route.refusal) {
     error = std::move(*route.refusal);
   } else if (impl.handler_of(*route.operation) == nullptr) {

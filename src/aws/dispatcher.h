@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "aws/access.h"
 #include "aws/codec.h"
 #include "aws/error.h"
 #include "aws/model.h"
@@ -19,15 +20,15 @@ namespace lambdad::aws {
 
 /// Who asks, and for what: everything a handler may need beside its input.
 struct RequestContext {
-  std::string request_id;     ///< UUID v4; answered as x-amzn-RequestId
-  std::string account;        ///< 12 digits: the access key when it is such, else the default account
-  std::string region;         ///< from the credential scope, else the default region
-  std::string access_key_id;  ///< empty when the request was not signed
-  std::string service;        ///< "sqs"
-  std::string operation;      ///< "SendMessage"
-  std::string base_url;       ///< how the client reaches us, from Host: "http://127.0.0.1:4566"; never ends in '/'
+  std::string request_id;  ///< UUID v4; answered as x-amzn-RequestId
+  std::string account;     ///< 12 digits: the caller's
+  std::string region;      ///< from the credential scope, else the default region
+  CallerPtr caller;        ///< null: nobody is known, and nobody is asked for
+  std::string service;     ///< "sqs"
+  std::string operation;   ///< "SendMessage"
+  std::string base_url;    ///< how the client reaches us, from Host: "http://127.0.0.1:4566"; never ends in '/'
   std::string source_ip;
-  WallTime received;
+  WallTime received;               ///< on AWS's clock
   http::Headers headers;           ///< of the request
   http::Headers response_headers;  ///< set by handlers: X-Amz-Function-Error, ...
   EventSource events;              ///< set by handlers of operations whose output is an event stream
@@ -42,7 +43,8 @@ struct RequestContext {
 /// a form body or query string. Unknown operation, operation not served, member not served: refused by name.
 ///
 /// Checks before a handler runs: the body is well formed (SerializationException), types match, the model's
-/// constraints hold (ValidationException with AWS's text, several joined), required members are present.
+/// constraints hold (ValidationException with AWS's text, several joined), required members are present. Before all
+/// that, who asks is made sure of; after it, that they may.
 ///
 /// Every request gets a log line (debug), `lambdad_requests_total{service,operation,status}` and a duration histogram.
 /// Ownership: handlers are owned; System parts outlive it. Threading: the loop only.
@@ -51,8 +53,8 @@ class Dispatcher {
   struct Options {
     std::string default_account = "000000000000";
     std::string default_region = "us-east-1";
-    /// Account of an access key that is not an account id itself: of temporary credentials. nullopt: the default.
-    std::function<std::optional<std::string>(const std::string& access_key_id)> account_of;
+    /// Null: an access key of 12 digits selects its account, any other the default one, and everything is allowed.
+    AccessControl* access = nullptr;
   };
   Dispatcher(System& system, Logger& log, Metrics& metrics, Options options);
   ~Dispatcher();
@@ -76,7 +78,8 @@ class Dispatcher {
   Async<http::Response> handle(http::Request request);
 
   /// Runs an operation in process, with the same checks; the input and output are documents with the model's member
-  /// names (blobs base64, timestamps as numbers of seconds). For ports::ApiCaller.
+  /// names (blobs base64, timestamps as numbers of seconds). Authorised when the context has a caller. For
+  /// ports::ApiCaller.
   Async<Outcome<json::Value>> call(RequestContext context, std::string service, std::string operation,
                                    json::Value input);
 

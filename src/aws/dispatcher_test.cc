@@ -435,7 +435,7 @@ TEST_F(DispatcherTest, TheScopeSaysServiceRegionAndAccount) {
   EXPECT_EQ(send(std::move(request)).status, 200);
   EXPECT_EQ(context_.account, "000000000000");
   EXPECT_EQ(context_.region, "us-east-1");
-  EXPECT_EQ(context_.access_key_id, "");
+  EXPECT_EQ(context_.caller, nullptr);
   // The scope decides, not the path.
   request = request_of("GET", "/2015-03-31/functions");
   scope(request, "test", "us-east-1", "iam");

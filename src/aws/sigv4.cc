@@ -53,6 +53,12 @@ std::unexpected<Error> invalid(std::string message) {
   return std::unexpected(std::move(error));
 }
 
+std::unexpected<Error> mismatch() {
+  return invalid(
+      "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
+      "and signing method. Consult the service documentation for details.");
+}
+
 /// Fills the credential scope from "KEY/20150830/us-east-1/sqs/aws4_request". The key may hold slashes.
 Outcome<void> read_scope(std::string_view credential, Signature& out) {
   const std::vector<std::string_view> parts = split(credential, '/');
@@ -177,6 +183,11 @@ std::string canonical_path(std::string_view path) {
   return percent_encode(normal, /*keep_slash=*/true);
 }
 
+/// S3's: no segment goes, each is encoded once however it was sent.
+std::string plain_path(std::string_view path) {
+  return percent_encode(percent_decode(path).value_or(std::string(path)), /*keep_slash=*/true);
+}
+
 std::string canonical_query(std::string_view query) {
   std::vector<std::pair<std::string, std::string>> parameters;
   for (const std::string_view part : split(query, '&')) {
@@ -217,13 +228,24 @@ std::string canonical_value(const http::Headers& headers, std::string_view name)
   return out;
 }
 
+/// The payload's hash as the signature covers it.
 std::string payload_hash(const http::Request& request, const Signature& signature) {
-  if (signature.presigned) {
-    // A presigned request signs no body, except where the client says its hash.
-    return request.headers.get_or("x-amz-content-sha256",
-                                  request.body.empty() ? hex_encode(sha256("")) : kUnsignedPayload);
+  if (const auto stated = request.headers.get("x-amz-content-sha256")) return std::string(*stated);
+  // A presigned URL of S3 says nothing of what will be sent to it.
+  if (signature.presigned && signature.service == "s3") return std::string(kUnsignedPayload);
+  return hex_encode(sha256(request.body));
+}
+
+Outcome<void> check_payload(const http::Request& request, const Signature& signature) {
+  const auto stated = request.headers.get("x-amz-content-sha256");
+  if (!stated) return {};
+  if (stated->starts_with("STREAMING-")) {
+    return std::unexpected(
+        not_served(signature.service, "requests", fmt::format("x-amz-content-sha256: {}", escape_control(*stated))));
   }
-  return request.headers.get_or("x-amz-content-sha256", hex_encode(sha256(request.body)));
+  if (*stated == kUnsignedPayload && signature.service == "s3") return {};
+  if (!equal_constant_time(*stated, hex_encode(sha256(request.body)))) return mismatch();
+  return {};
 }
 
 std::string scope_of(std::string_view date, std::string_view region, std::string_view service) {
@@ -267,8 +289,10 @@ std::optional<std::string> account_of(std::string_view access_key_id) {
   return fmt::format("{:012}", account);
 }
 
+PathRule path_rule(std::string_view service) { return service == "s3" ? PathRule::kAsItIs : PathRule::kNormalised; }
+
 std::string canonical_request(const http::Request& request, const std::vector<std::string>& signed_headers,
-                              std::string_view payload_hash) {
+                              std::string_view payload_hash, PathRule rule) {
   std::vector<std::string> names = signed_headers;
   std::ranges::sort(names);
   std::string headers, list;
@@ -277,7 +301,8 @@ std::string canonical_request(const http::Request& request, const std::vector<st
     if (!list.empty()) list += ';';
     list += name;
   }
-  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}", request.method, canonical_path(request.path()),
+  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}", request.method,
+                     rule == PathRule::kAsItIs ? plain_path(request.path()) : canonical_path(request.path()),
                      canonical_query(request.query()), headers, list, payload_hash);
 }
 
@@ -287,13 +312,17 @@ std::string string_to_sign(std::string_view timestamp, std::string_view region, 
                      hex_encode(sha256(canonical)));
 }
 
-std::string sign_text(std::string_view secret_access_key, std::string_view date, std::string_view region,
-                      std::string_view service, std::string_view text) {
+std::string derive_key(std::string_view secret_access_key, std::string_view date, std::string_view region,
+                       std::string_view service) {
   std::string key = hmac_sha256(fmt::format("AWS4{}", secret_access_key), date);
   key = hmac_sha256(key, region);
   key = hmac_sha256(key, service);
-  key = hmac_sha256(key, kTerminator);
-  return hex_encode(hmac_sha256(key, text));
+  return hmac_sha256(key, kTerminator);
+}
+
+std::string sign_text(std::string_view secret_access_key, std::string_view date, std::string_view region,
+                      std::string_view service, std::string_view text) {
+  return hex_encode(hmac_sha256(derive_key(secret_access_key, date, region, service), text));
 }
 
 void sign(http::Request& request, const Credentials& credentials, std::string_view region, std::string_view service,
@@ -309,7 +338,8 @@ void sign(http::Request& request, const Credentials& credentials, std::string_vi
   std::ranges::sort(names);
   names.erase(std::ranges::unique(names).begin(), names.end());
   const std::string hash = request.headers.get_or("x-amz-content-sha256", hex_encode(sha256(request.body)));
-  const std::string text = string_to_sign(timestamp, region, service, canonical_request(request, names, hash));
+  const std::string text =
+      string_to_sign(timestamp, region, service, canonical_request(request, names, hash, path_rule(service)));
   const std::string_view date = std::string_view(timestamp).substr(0, 8);
   request.headers.set("Authorization",
                       fmt::format("{} Credential={}/{}, SignedHeaders={}, Signature={}", kAlgorithm,
@@ -317,35 +347,62 @@ void sign(http::Request& request, const Credentials& credentials, std::string_vi
                                   sign_text(credentials.secret_access_key, date, region, service, text)));
 }
 
-Outcome<void> verify(const http::Request& request, const Signature& signature, std::string_view secret_access_key,
-                     WallTime now) {
+Outcome<void> verify_with_key(const http::Request& request, const Signature& signature, std::string_view key,
+                              WallTime now) {
   const std::optional<WallTime> signed_at = parse_iso8601(signature.timestamp);
   if (!signed_at) return incomplete("Date must be in ISO-8601 'basic format'.");
   if (!signature.timestamp.starts_with(signature.date)) {
     return invalid("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP.");
   }
-  if (std::ranges::find(signature.signed_headers, "host") == signature.signed_headers.end()) {
-    return invalid("'Host' must be a 'SignedHeader' in the AWS Authorization.");
+  const auto is_signed = [&](std::string_view name) {
+    return std::ranges::find(signature.signed_headers, name) != signature.signed_headers.end();
+  };
+  if (!is_signed("host")) return invalid("'Host' must be a 'SignedHeader' in the AWS Authorization.");
+  for (const http::Header& header : request.headers) {
+    if (std::string name = to_lower(header.name); name.starts_with("x-amz-") && !is_signed(name)) {
+      return invalid(fmt::format("'{}' must be a 'SignedHeader' in the AWS Authorization.", escape_control(name)));
+    }
+  }
+  if (!signature.presigned && request.query().find("X-Amz-Signature=") != std::string_view::npos) {
+    return invalid(
+        "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter "
+        "or "
+        "the Authorization header should be specified");
   }
   const Duration age = now - *signed_at;
   const Duration age_max =
       signature.expires_seconds ? Duration(std::chrono::seconds(*signature.expires_seconds)) : kSkewMax;
-  if (age > age_max)
-    return invalid(fmt::format("Signature expired: {} is now earlier than {}", signature.timestamp,
-                               format_basic_iso8601(now - age_max)));
-  if (-age > kSkewMax)
-    return invalid(fmt::format("Signature not yet current: {} is still later than {}", signature.timestamp,
-                               format_basic_iso8601(now + kSkewMax)));
-  const std::string claimed_hash = payload_hash(request, signature);
-  const bool body_matches =
-      claimed_hash == kUnsignedPayload || equal_constant_time(claimed_hash, hex_encode(sha256(request.body)));
-  const std::string text = string_to_sign(signature.timestamp, signature.region, signature.service,
-                                          canonical_request(request, signature.signed_headers, claimed_hash));
-  const std::string expected = sign_text(secret_access_key, signature.date, signature.region, signature.service, text);
-  if (!equal_constant_time(expected, signature.signature) || !body_matches) {
-    return invalid(
-        "The request signature we calculated does not match the signature you provided. Check your AWS "
-        "Secret Access Key and signing method. Consult the service documentation for details.");
+  if (age > age_max) {
+    return invalid(fmt::format("Signature expired: {} is now earlier than {} ({} - {} min.)", signature.timestamp,
+                               format_basic_iso8601(now - age_max), format_basic_iso8601(now),
+                               std::chrono::duration_cast<std::chrono::minutes>(age_max).count()));
+  }
+  if (-age > kSkewMax) {
+    return invalid(fmt::format("Signature not yet current: {} is still later than {} ({} + {} min.)",
+                               signature.timestamp, format_basic_iso8601(now + kSkewMax), format_basic_iso8601(now),
+                               std::chrono::duration_cast<std::chrono::minutes>(kSkewMax).count()));
+  }
+  if (auto payload = check_payload(request, signature); !payload) return payload;
+  const std::string text =
+      string_to_sign(signature.timestamp, signature.region, signature.service,
+                     canonical_request(request, signature.signed_headers, payload_hash(request, signature),
+                                       path_rule(signature.service)));
+  if (!equal_constant_time(hex_encode(hmac_sha256(key, text)), signature.signature)) return mismatch();
+  return {};
+}
+
+Outcome<void> verify(const http::Request& request, const Signature& signature, std::string_view secret_access_key,
+                     WallTime now) {
+  return verify_with_key(request, signature,
+                         derive_key(secret_access_key, signature.date, signature.region, signature.service), now);
+}
+
+std::string session_token_of(const http::Request& request, const Signature& signature) {
+  if (!signature.presigned) return request.headers.get_or("x-amz-security-token", "");
+  const auto parameters = http::parse_form(request.query());
+  if (!parameters) return {};
+  for (const auto& [name, value] : *parameters) {
+    if (name == "X-Amz-Security-Token") return value;
   }
   return {};
 }

@@ -1,7 +1,8 @@
 /// AWS Signature Version 4: reading it from requests, making it for requests, checking it.
 ///
 /// Source: AWS General Reference, "Signature Version 4 signing process"; the cases in sigv4_test.cc are AWS's published
-/// test suite. S3's own rules (single encoding of the path, chunked payloads) are not here.
+/// test suite. Requests for S3 keep their path as it is, encoded once, and may leave their body unsigned; chunked
+/// payloads (STREAMING-...) are refused by name.
 #pragma once
 
 #include <cstdint>
@@ -45,12 +46,21 @@ struct Credentials {
   std::string session_token;  ///< empty: none
 };
 
-/// The canonical request of the specification. Path segments are normalised and encoded once more than they were sent;
-/// a presigned request's X-Amz-Signature is left out.
+/// How the path stands in the canonical request.
+enum class PathRule {
+  kNormalised,  ///< dot segments and empty ones go; encoded once more than it was sent
+  kAsItIs,      ///< S3: every segment counts; encoded once
+};
+PathRule path_rule(std::string_view service);
+
+/// The canonical request of the specification. A presigned request's X-Amz-Signature is left out.
 std::string canonical_request(const http::Request& request, const std::vector<std::string>& signed_headers,
-                              std::string_view payload_hash);
+                              std::string_view payload_hash, PathRule rule = PathRule::kNormalised);
 std::string string_to_sign(std::string_view timestamp, std::string_view region, std::string_view service,
                            std::string_view canonical);
+/// The 32 bytes that sign for one day, region and service.
+std::string derive_key(std::string_view secret_access_key, std::string_view date, std::string_view region,
+                       std::string_view service);
 /// Hex signature of `text` under the key derived for date, region and service.
 std::string sign_text(std::string_view secret_access_key, std::string_view date, std::string_view region,
                       std::string_view service, std::string_view text);
@@ -60,10 +70,20 @@ std::string sign_text(std::string_view secret_access_key, std::string_view date,
 void sign(http::Request& request, const Credentials& credentials, std::string_view region, std::string_view service,
           WallTime now);
 
-/// Whether `request` carries the signature that `secret_access_key` makes, in constant time. Errors as AWS answers
-/// them, all 403: InvalidSignatureException for a wrong signature, or a time more than 15 minutes from `now`, or a
-/// presigned request that has expired.
+/// Whether `request` carries the signature that `key`, as derive_key() makes it for the signature's scope, gives it;
+/// compared in constant time. `now` is the clock of whoever signs: the machine's.
+///
+/// Signed must be: host, every X-Amz-* field, and the body. S3 takes UNSIGNED-PAYLOAD, and a presigned URL without a
+/// hash says that; elsewhere the hash of a presigned request is that of its body. Errors as AWS answers them, all 403:
+/// InvalidSignatureException for a wrong signature, a time more than 15 minutes from `now`, a presigned request that
+/// has expired, something unsigned, and a request signed twice; IncompleteSignatureException for a time that is none.
+Outcome<void> verify_with_key(const http::Request& request, const Signature& signature, std::string_view key,
+                              WallTime now);
+/// The same from the secret.
 Outcome<void> verify(const http::Request& request, const Signature& signature, std::string_view secret_access_key,
                      WallTime now);
+
+/// X-Amz-Security-Token of the field or the presigned query; empty: none.
+std::string session_token_of(const http::Request& request, const Signature& signature);
 
 }  // namespace lambdad::aws::sigv4

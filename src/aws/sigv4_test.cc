@@ -1,5 +1,7 @@
 #include "aws/sigv4.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 namespace lambdad::aws::sigv4 {
@@ -92,19 +94,97 @@ TEST(SigV4, ReadsTheCredentialScope) {
 }
 
 TEST(SigV4, RefusesWhatWasChangedAfterSigning) {
-  const auto changed = [](auto change) {
-    http::Request request = signed_request(request_of("POST", "/?a=1", "body"));
-    const Signature signature = **parse(request);
-    EXPECT_TRUE(verify(request, signature, kSecret, kNow));
-    change(request);
-    const auto verified = verify(request, **parse(request), kSecret, kNow);
-    return verified ? std::string() : verified.error().type;
+  const auto signed_post = [] {
+    http::Request request = request_of("POST", "/path/x?a=1&b=2", "body");
+    request.headers.add("Content-Type", "application/json");
+    request.headers.add("X-Amz-Target", "Service.Operation");
+    request.headers.add("X-Amz-Meta", "one");
+    request.headers.add("X-Amz-Meta", "two");
+    sign(request, {std::string(kKey), std::string(kSecret), "token"}, "us-east-1", "service", kNow);
+    return request;
   };
-  EXPECT_EQ(changed([](http::Request& r) { r.body = "other"; }), "InvalidSignatureException");
-  EXPECT_EQ(changed([](http::Request& r) { r.target = "/?a=2"; }), "InvalidSignatureException");
-  EXPECT_EQ(changed([](http::Request& r) { r.target = "/x?a=1"; }), "InvalidSignatureException");
-  EXPECT_EQ(changed([](http::Request& r) { r.method = "PUT"; }), "InvalidSignatureException");
-  EXPECT_EQ(changed([](http::Request& r) { r.headers.set("Host", "other"); }), "InvalidSignatureException");
+  const auto outcome = [&](auto change) {
+    http::Request request = signed_post();
+    change(request);
+    const auto signature = parse(request);
+    if (!signature || !*signature) return std::string("unreadable");
+    const auto verified = verify(request, **signature, kSecret, kNow);
+    return verified ? std::string("accepted") : verified.error().type;
+  };
+  EXPECT_EQ(outcome([](http::Request&) {}), "accepted");
+  const std::string no = "InvalidSignatureException";
+  EXPECT_EQ(outcome([](http::Request& r) { r.body = "other"; }), no);
+  EXPECT_EQ(outcome([](http::Request& r) { r.target = "/path/x?a=1&b=3"; }), no);
+  EXPECT_EQ(outcome([](http::Request& r) { r.target = "/path/x?a=1"; }), no);
+  EXPECT_EQ(outcome([](http::Request& r) { r.target = "/path/y?a=1&b=2"; }), no);
+  EXPECT_EQ(outcome([](http::Request& r) { r.target += "&c=3"; }), no);
+  EXPECT_EQ(outcome([](http::Request& r) { r.method = "PUT"; }), no);
+  EXPECT_EQ(outcome([](http::Request& r) { r.headers.set("X-Amz-Date", "20150830T123601Z"); }), no);
+  EXPECT_EQ(outcome([](http::Request& r) { r.headers.add("X-Amz-Invocation-Type", "Event"); }), no);
+  // Every field that is signed, changed, doubled and taken away.
+  std::vector<std::string> names;
+  for (const http::Header& header : signed_post().headers) {
+    if (header.name != "Authorization" && std::ranges::find(names, header.name) == names.end()) {
+      names.emplace_back(header.name);
+    }
+  }
+  EXPECT_EQ(names.size(), 6u);
+  for (const std::string& name : names) {
+    EXPECT_NE(outcome([&](http::Request& r) { r.headers.set(name, r.headers.get_or(name, "") + "x"); }), "accepted")
+        << name;
+    EXPECT_NE(outcome([&](http::Request& r) { r.headers.add(name, "x"); }), "accepted") << name;
+    EXPECT_NE(outcome([&](http::Request& r) { r.headers.remove(name); }), "accepted") << name;
+  }
+  // Every part of the Authorization field.
+  const std::string authorization = signed_post().headers.get_or("Authorization", "");
+  const auto with = [&](std::string_view from, std::string_view to) {
+    return outcome([&](http::Request& r) {
+      std::string text = authorization;
+      const std::size_t at = text.find(from);
+      ASSERT_NE(at, std::string::npos) << from;
+      r.headers.set("Authorization", text.replace(at, from.size(), to));
+    });
+  };
+  EXPECT_EQ(with("20150830", "20150831"), no);
+  EXPECT_EQ(with("us-east-1", "us-east-2"), no);
+  EXPECT_EQ(with("/service/", "/other/"), no);
+  EXPECT_EQ(with("content-type;", ""), no);
+  EXPECT_EQ(with("host;", ""), no);
+  EXPECT_EQ(with("x-amz-meta;", ""), no);
+  EXPECT_EQ(with("x-amz-security-token;", ""), no);
+  for (std::size_t i = authorization.size() - 64; i < authorization.size(); ++i) {
+    EXPECT_EQ(outcome([&](http::Request& r) {
+                std::string text = authorization;
+                text[i] = text[i] == '0' ? '1' : '0';
+                r.headers.set("Authorization", text);
+              }),
+              no);
+  }
+  EXPECT_EQ(outcome([](http::Request& r) { r.target += "&X-Amz-Signature=00"; }), no);
+}
+
+TEST(SigV4, S3KeepsItsPathAndMayLeaveTheBodyUnsigned) {
+  // As the specification says for S3: the path is not normalised and encoded once.
+  http::Request request = request_of("PUT", "/bucket/a/../b//c%20d", "body");
+  request.headers.add("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD");
+  sign(request, {std::string(kKey), std::string(kSecret), {}}, "us-east-1", "s3", kNow);
+  const Signature signature = **parse(request);
+  EXPECT_TRUE(verify(request, signature, kSecret, kNow));
+  EXPECT_TRUE(canonical_request(request, signature.signed_headers, "UNSIGNED-PAYLOAD", PathRule::kAsItIs)
+                  .starts_with("PUT\n/bucket/a/../b//c%20d\n"));
+  http::Request normalised = request;
+  normalised.target = "/bucket/b/c%20d";
+  EXPECT_FALSE(verify(normalised, signature, kSecret, kNow));
+  http::Request elsewhere = request_of("PUT", "/x", "body");
+  elsewhere.headers.add("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD");
+  elsewhere = signed_request(std::move(elsewhere));
+  EXPECT_FALSE(verify(elsewhere, **parse(elsewhere), kSecret, kNow));
+  http::Request streaming = request_of("PUT", "/x", "body");
+  streaming.headers.add("X-Amz-Content-Sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+  sign(streaming, {std::string(kKey), std::string(kSecret), {}}, "us-east-1", "s3", kNow);
+  const auto refused = verify(streaming, **parse(streaming), kSecret, kNow);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().type, "NotImplementedException");
 }
 
 TEST(SigV4, RefusesAWrongSecretAndAnotherTime) {

@@ -109,7 +109,15 @@ int main(int argc, char** argv) {
                  "Keep nothing: temporary data, commits not synced (for tests and CI)")
       ->excludes("--data");
   serve->add_flag("--public-listen", options.public_listen,
-                  "Allow --listen off the loopback although callers are not authenticated");
+                  "Allow --listen off the loopback with --auth off: everybody who reaches it can run code here");
+  serve
+      ->add_option("--auth", options.auth,
+                   "off (default): any key; verify: requests signed by a key of lambdad's; enforce: and IAM policies")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, lambdad::access::Mode>{{"off", lambdad::access::Mode::kOff},
+                                                       {"verify", lambdad::access::Mode::kVerify},
+                                                       {"enforce", lambdad::access::Mode::kEnforce}},
+          CLI::ignore_case));
   serve->add_option("--account", options.account, "Account of callers whose access key is not an account id")
       ->check([](const std::string& text) {
         return text.size() == 12 && text.find_first_not_of("0123456789") == std::string::npos
@@ -177,12 +185,18 @@ int main(int argc, char** argv) {
   doctor->add_flag("--json", as_json, "Print JSON");
 
   EventsCommand events(app);
+  CLI::App* credentials =
+      app.add_subcommand("credentials", "Print the root's access key, which --auth verify and enforce make");
+  credentials->add_option("--data", options.data, "Data directory of the daemon")
+      ->default_str(lambdad::daemon::default_data_directory());
+  credentials->add_flag("--json", as_json, "Print JSON, as credential_process of AWS's tools wants it");
 
   CLI11_PARSE(app, argc, argv);
   if (*events.command) return lambdad::daemon::events(events.options);
   if (!parse_runtimes(runtimes, options)) return 2;
   if (options.data.empty()) options.data = lambdad::daemon::default_data_directory();
   if (*runtimes_command) return lambdad::daemon::list_runtimes(options, as_json);
+  if (*credentials) return lambdad::daemon::credentials(options, as_json);
   if (*doctor) return lambdad::daemon::doctor(options, as_json);
   return lambdad::daemon::serve(options);
 }

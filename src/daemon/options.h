@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "access/gate.h"
 #include "base/error.h"
 #include "observe/log.h"
 #include "sandbox/sandbox.h"
@@ -17,6 +18,7 @@ struct ServeOptions {
   std::string data;            ///< directory; created when absent
   bool ephemeral = false;      ///< data in a temporary directory that goes away, commits not synced
   bool public_listen = false;  ///< allow an address off the loopback although nobody is authenticated
+  access::Mode auth = access::Mode::kOff;
   std::string account = "000000000000";
   /// Concurrent executions of an account in a region; ten times as many invocations a second.
   int account_concurrency = scheduler::kAccountConcurrencyDefault;
@@ -60,8 +62,14 @@ int events(const EventsOptions& options);
 /// Prints what this host can enforce, as `serve` would with the same options. 0: everything; 1: something is missing.
 int doctor(const ServeOptions& options, bool as_json);
 
+/// Prints the root's access key of the data directory, as `export` lines, or as JSON for credential_process of AWS's
+/// tools. 1 when there is none.
+int credentials(const ServeOptions& options, bool as_json);
+
 /// $XDG_STATE_HOME/lambdad or ~/.local/state/lambdad; /var/lib/lambdad for root.
 std::string default_data_directory();
+/// Where the root's access key is kept, as a credentials file of AWS's tools.
+std::string root_key_path(const std::string& data_directory);
 /// The directory with python/ and nodejs/ that belongs to this program.
 Result<std::string> find_runtimes_directory();
 

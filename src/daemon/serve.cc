@@ -5,6 +5,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <fmt/format.h>
 
+#include "access/root_key.h"
 #include "base/json.h"
 #include "daemon/options.h"
 #include "daemon/wiring.h"
@@ -38,12 +39,13 @@ Async<void> end_hard(Daemon* daemon, Loop* loop) {
 }
 
 // Runs until a signal asks it to end; the second signal ends it at once.
-Async<int> run(Daemon* daemon, Loop* loop) {
+Async<int> run(Daemon* daemon, Loop* loop, std::string root_key) {
   if (auto started = co_await daemon->start(); !started) {
     fmt::print(stderr, "lambdad: {}\n", started.error().detail);
     co_await daemon->stop(Duration::zero());
     co_return 1;
   }
+  if (!root_key.empty()) fmt::print("Root's access key: {} (or run `lambdad credentials`)\n", root_key);
   fmt::print("Listening on http://{}\nReady.\n", daemon->address());
   std::fflush(stdout);
   asio::signal_set signals(*loop, SIGINT, SIGTERM);
@@ -75,12 +77,37 @@ Result<std::string> find_runtimes_directory() {
   return fail(Errc::kNotFound, "no runtimes directory beside {}: name it with --runtimes-dir", beside);
 }
 
+std::string root_key_path(const std::string& data_directory) { return data_directory + "/credentials"; }
+
+int credentials(const ServeOptions& options, bool as_json) {
+  RealFiles files;
+  const std::string path = root_key_path(options.data);
+  auto key = access::read_root_key(files, path);
+  if (!key) return give_up(key.error().detail);
+  if (!*key) {
+    return give_up(
+        fmt::format("{} is not there: start `lambdad serve --auth verify` or enforce once, or name the "
+                    "daemon's directory with --data",
+                    path));
+  }
+  if (as_json) {
+    fmt::print("{}\n", json::serialize_pretty(json::Object{{"Version", 1},
+                                                           {"AccessKeyId", (*key)->access_key_id},
+                                                           {"SecretAccessKey", (*key)->secret_access_key}}));
+  } else {
+    fmt::print("export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\n", (*key)->access_key_id,
+               (*key)->secret_access_key);
+  }
+  return 0;
+}
+
 int serve(const ServeOptions& asked) {
   ServeOptions options = asked;
-  if (!is_loopback(options.listen) && !options.public_listen) {
+  if (!is_loopback(options.listen) && !options.public_listen && options.auth == access::Mode::kOff) {
     return give_up(
         fmt::format("{} can be reached from other machines, and callers are not authenticated: every one of "
-                    "them could run code here. Add --public-listen if that is what you want.",
+                    "them could run code here. Choose --auth verify or enforce, or add --public-listen if that is what "
+                    "you want.",
                     options.listen));
   }
   if (options.runtimes_directory.empty()) {
@@ -119,7 +146,8 @@ int serve(const ServeOptions& asked) {
   {
     auto daemon = Daemon::make(loop, options, std::move(*keeper));
     if (!daemon) return give_up(daemon.error().detail);
-    asio::co_spawn(loop, run(daemon->get(), &loop), [&](std::exception_ptr error, int result) {
+    std::string root_key = options.auth == access::Mode::kOff ? std::string() : root_key_path(options.data);
+    asio::co_spawn(loop, run(daemon->get(), &loop, std::move(root_key)), [&](std::exception_ptr error, int result) {
       if (error) std::rethrow_exception(error);
       status = result;
       loop.stop();

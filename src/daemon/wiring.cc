@@ -1,5 +1,8 @@
 #include "daemon/wiring.h"
 
+#include "access/gate.h"
+#include "access/root_key.h"
+#include "access/sessions.h"
 #include "aws/dispatcher.h"
 #include "aws/gen/lambda.h"
 #include "base/json.h"
@@ -70,6 +73,9 @@ http::ServerLimits front_limits() {
   return limits;
 }
 
+// Of an execution environment. Source: STS API reference: the longest that a role's session can last.
+constexpr Duration kRoleCredentialsValid = 12h;
+
 // The clock's offset of an earlier run: queued retries and timers mean the same moment after a restart.
 constexpr std::string_view kClockFile = "/clock.json";
 
@@ -101,12 +107,6 @@ struct Daemon::Parts {
                   .cache_file = options.data + "/runtimes.json",
                   .configured = options.runtimes,
                   .home = home_directory()}),
-        dispatcher(
-            system, log, metrics,
-            {.default_account = options.account,
-             .default_region = options.region,
-             .account_of = [this](const std::string& key) { return sts ? sts->account_of(key) : std::nullopt; }}),
-        api_caller(system, dispatcher),
         packages(system, log, blobs, options.data + "/packages"),
         images(system, log, options.data + "/images"),
         image_sources(system, log, images),
@@ -118,6 +118,9 @@ struct Daemon::Parts {
   Result<std::unique_ptr<store::Database>> open(const char* name, std::span<const store::Migration> migrations) {
     return store::Database::open(loop, options.data + "/" + name, migrations, {.durability = durability()});
   }
+  Result<void> make_gate();
+  std::string resource_policy(const Arn& resource) const;
+  ports::RoleCredentials credentials_of(const ports::FunctionVersion& function);
   Async<void> prepare_runtimes();
   Async<Result<void>> look_at_isolation();
   Async<void> warn_of_missing_isolation();
@@ -160,9 +163,11 @@ struct Daemon::Parts {
   std::unique_ptr<invoke::AsyncPlane> async_plane;
   std::unique_ptr<invoke::EventPages> event_pages;
 
-  // The AWS services.
-  aws::Dispatcher dispatcher;
-  LocalApiCaller api_caller;
+  // The AWS services, and who may use them.
+  std::unique_ptr<access::Sessions> sessions;
+  std::unique_ptr<access::Gate> gate;
+  std::unique_ptr<aws::Dispatcher> dispatcher;
+  std::unique_ptr<LocalApiCaller> api_caller;
   package::PackageStore packages;
   package::ImageStore images;
   package::ImageSources image_sources;
@@ -199,8 +204,46 @@ Result<std::unique_ptr<Daemon>> Daemon::make(Loop& loop, ServeOptions options,
   return daemon;
 }
 
+Result<void> Daemon::Parts::make_gate() {
+  LD_TRY(auto key, access::Sessions::load_key(files, random, options.data + "/session.key"));
+  sessions = std::make_unique<access::Sessions>(random, std::move(key));
+  access::Gate::Options made{.mode = options.auth,
+                             .default_account = options.account,
+                             .root = std::nullopt,
+                             .resource_policy = [this](const Arn& resource) { return resource_policy(resource); },
+                             .role_of_function =
+                                 [this](const ports::FunctionRef& function) {
+                                   auto found = lambda->catalog().resolve(function);
+                                   return found ? (*found)->role : std::string();
+                                 }};
+  if (options.auth != access::Mode::kOff) {
+    LD_TRY(made.root, access::load_root_key(files, random, root_key_path(options.data)));
+  }
+  gate = std::make_unique<access::Gate>(system, log, *sessions, std::move(made));
+  return {};
+}
+
+std::string Daemon::Parts::resource_policy(const Arn& resource) const {
+  if (resource.service == "lambda") return lambda->resource_policy(resource);
+  return {};
+}
+
+ports::RoleCredentials Daemon::Parts::credentials_of(const ports::FunctionVersion& function) {
+  auto made = gate->issue_for_role(function.role, function.account, function.name, kRoleCredentialsValid);
+  return {.access_key_id = std::move(made.access_key_id),
+          .secret_access_key = std::move(made.secret_access_key),
+          .session_token = std::move(made.session_token),
+          .expiration = made.expiration};
+}
+
 Result<void> Daemon::connect() {
   Parts& p = *parts_;
+  LD_TRY_VOID(p.make_gate());
+  p.dispatcher = std::make_unique<aws::Dispatcher>(
+      p.system, p.log, p.metrics,
+      aws::Dispatcher::Options{
+          .default_account = p.options.account, .default_region = p.options.region, .access = p.gate.get()});
+  p.api_caller = std::make_unique<LocalApiCaller>(p.system, *p.dispatcher);
   LD_TRY(p.lambda_database, p.open("lambda.db", lambda::LambdaService::migrations()));
   LD_TRY(p.iam_database, p.open("iam.db", iam::IamService::migrations()));
   LD_TRY(p.ecr_database, p.open("ecr.db", ecr::EcrService::migrations()));
@@ -212,11 +255,14 @@ Result<void> Daemon::connect() {
   // Functions: their records, their environments, the one invoker, the asynchronous plane.
   p.lambda = std::make_unique<lambda::LambdaService>(
       p.system, p.log, *p.lambda_database, p.packages,
-      lambda::LambdaService::Options{.runtime_check = [&p](const std::string& runtime) -> Result<void> {
-                                       LD_TRY([[maybe_unused]] auto found, p.runtimes.find(runtime));
-                                       return {};
-                                     },
-                                     .account_concurrency = p.ledger.account_limit()});
+      lambda::LambdaService::Options{
+          .runtime_check = [&p](const std::string& runtime) -> Result<void> {
+            LD_TRY([[maybe_unused]] auto found, p.runtimes.find(runtime));
+            return {};
+          },
+          .role_check =
+              [&p](const std::string& role) { return p.gate->service_may_assume(role, "lambda.amazonaws.com"); },
+          .account_concurrency = p.ledger.account_limit()});
   if (!p.options.otlp_endpoint.empty()) {
     LD_TRY(p.otlp, execution::OtlpExporter::make(p.system, p.log, p.metrics, p.options.otlp_endpoint));
   }
@@ -227,7 +273,8 @@ Result<void> Daemon::connect() {
       .make_sandbox = [&p](sandbox::SandboxSpec spec) { return p.sandboxes.create(std::move(spec)); },
       .runtimes = p.runtimes,
       .code_directory = [&p](ports::FunctionVersionPtr function) { return p.code_directory(std::move(function)); },
-      .aws_endpoint = [&p](http::Request request) { return p.dispatcher.handle(std::move(request)); },
+      .aws_endpoint = [&p](http::Request request) { return p.dispatcher->handle(std::move(request)); },
+      .credentials = [&p](const ports::FunctionVersion& function) { return p.credentials_of(function); },
       .traces = p.otlp ? std::function([&p](execution::InvocationTrace trace) { p.otlp->record(std::move(trace)); })
                        : std::function<void(execution::InvocationTrace)>(),
       .endpoint_port = [&p] { return p.server->port(); },
@@ -281,49 +328,54 @@ Result<void> Daemon::connect() {
                                        .durability = p.durability(),
                                        .invoker = *p.invoker,
                                        .catalog = p.lambda->catalog(),
-                                       .api = p.api_caller,
+                                       .api = *p.api_caller,
                                        .base_url = [&p] { return "http://" + p.server->address(); }}));
   p.targets.add("sns", p.sns->target());
 
   // The AWS APIs.
-  p.iam = std::make_unique<iam::IamService>(p.system, p.log, *p.iam_database);
-  p.sts = std::make_unique<sts::StsService>(p.system, p.log);
+  p.iam = std::make_unique<iam::IamService>(
+      p.system, p.log, *p.iam_database,
+      iam::IamService::Options{.known_policies_only = p.options.auth == access::Mode::kEnforce});
+  p.gate->set_identities(p.iam->identities());
+  p.sts = std::make_unique<sts::StsService>(p.system, *p.gate, *p.sessions, p.iam->identities());
   p.ecr = std::make_unique<ecr::EcrService>(p.system, p.log, *p.ecr_database, p.images,
                                             ecr::ArchiveUpload::Options{p.options.account, p.options.region});
   p.image_sources.set_embedded(&p.ecr->registry());
-  p.lambda->serve(p.dispatcher);
-  p.sqs->register_operations(p.dispatcher);
-  p.sns->register_operations(p.dispatcher);
-  p.logs->register_operations(p.dispatcher);
-  p.iam->serve(p.dispatcher);
-  p.sts->serve(p.dispatcher);
-  p.ecr->serve(p.dispatcher);
+  p.lambda->serve(*p.dispatcher);
+  p.sqs->register_operations(*p.dispatcher);
+  p.sns->register_operations(*p.dispatcher);
+  p.logs->register_operations(*p.dispatcher);
+  p.iam->serve(*p.dispatcher);
+  p.sts->serve(*p.dispatcher);
+  p.ecr->serve(*p.dispatcher);
 
   // Event source mappings.
   p.mappings = std::make_unique<event_sources::MappingService>(
       p.system, p.log, p.metrics,
       event_sources::MappingService::Options{.data_directory = p.options.data, .durability = p.durability()},
-      *p.invoker, p.lambda->catalog(), p.api_caller);
+      *p.invoker, p.lambda->catalog(), *p.api_caller);
   p.mappings->add_source(std::make_unique<event_sources::SqsSource>(p.mappings->context()));
-  p.mappings->register_operations(p.dispatcher);
+  p.mappings->register_operations(*p.dispatcher);
 
   p.function_urls = std::make_unique<function_urls::FunctionUrlService>(
       p.system, p.log, p.metrics,
       function_urls::FunctionUrlService::Options{
           .data_directory = p.options.data,
           .durability = p.durability(),
-          .account_of = [&p](const std::string& key) { return p.sts->account_of(key); },
+          .admit = [&p](const http::Request& request, const aws::sigv4::Signature* signature,
+                        const ports::FunctionRef& function) { return p.gate->admit_url(request, signature, function); },
           .default_account = p.options.account,
           .domain = p.options.url_domain},
       p.lambda->catalog(), *p.invoker, *p.invoker);
-  p.function_urls->register_operations(p.dispatcher);
+  p.function_urls->register_operations(*p.dispatcher);
 
   p.front_door = std::make_unique<frontdoor::FrontDoor>(
-      p.system, p.clock, p.dispatcher, p.metrics,
+      p.system, p.clock, *p.dispatcher, p.metrics,
       frontdoor::FrontDoor::Options{
           .version = kVersion,
           .services = {"ecr", "iam", "lambda", "logs", "sns", "sqs", "sts"},
           .allowed_hosts = p.options.allowed_hosts,
+          .own_pages_from_anywhere = p.options.auth == access::Mode::kOff,
           .clock_moved = [&p](Duration offset) {
             json::Object document;
             document.append("offset_ns", json::Value(static_cast<std::int64_t>(offset.count())));
@@ -396,7 +448,7 @@ Async<Result<void>> Daemon::start() {
   // Functions may call back as soon as they run: listen before unfinished events are taken up.
   LD_CO_TRY_VOID(p.server->listen(p.options.listen));
   p.ecr->registry().set_port(p.server->port());
-  p.api_caller.set_base_url("http://" + p.server->address());
+  p.api_caller->set_base_url("http://" + p.server->address());
   p.lambda->set_provisioner(*p.scheduler);
   LD_CO_TRY_VOID(p.async_plane->start());
   p.sns->start();

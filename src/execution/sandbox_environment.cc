@@ -38,6 +38,8 @@ http::ServerLimits endpoint_limits() {
 // A process that dies closes its connections before its end is known: how long that end is waited for, because it is
 // what the caller should hear.
 constexpr Duration kExitPatience = 200ms;
+// The greatest timeout of a function, and some time to start. Source: Lambda quotas.
+constexpr Duration kLongestInvocation = 16min;
 /// How long a freeze waits for telemetry on its way to extensions.
 constexpr Duration kFlushBeforeFreeze = 100ms;
 
@@ -54,8 +56,6 @@ SandboxEnvironment::SandboxEnvironment(EnvironmentDeps deps, ports::FunctionVers
     : deps_(std::move(deps)),
       function_(std::move(function)),
       id_(std::move(id)),
-      secret_access_key_(deps_.system.random.hex(40)),
-      session_token_(deps_.system.random.hex(64)),
       api_(deps_.system.loop),
       extensions_(deps_.system.loop, deps_.system.random,
                   {function_->name, function_->version, function_->handler, function_->account}, api_.changed()),
@@ -303,16 +303,27 @@ EnvironmentFacts SandboxEnvironment::facts() const {
   facts.log_stream = log_->stream();
   facts.runtime_api = sandbox_->runtime_api_address();
   if (!endpoint_closed_) facts.aws_endpoint = "http://" + sandbox_->endpoint_address();
-  // With a 12-digit access key a request is served in that account.
-  facts.access_key_id = function_->account;
-  facts.secret_access_key = secret_access_key_;
-  facts.session_token = session_token_;
+  facts.access_key_id = credentials_.access_key_id;
+  facts.secret_access_key = credentials_.secret_access_key;
+  facts.session_token = credentials_.session_token;
   facts.initialization_type = function_->initialization_type;
   if (!code_.opt_path.empty() && !deps_.system.files.exists(code_.path + "/bootstrap") &&
       deps_.system.files.exists(code_.opt_path + "/bootstrap")) {
     facts.bootstrap = "/opt/bootstrap";
   }
   return facts;
+}
+
+ports::RoleCredentials SandboxEnvironment::new_credentials() const {
+  if (deps_.credentials) return deps_.credentials(*function_);
+  return {.access_key_id = function_->account,
+          .secret_access_key = deps_.system.random.hex(40),
+          .session_token = deps_.system.random.hex(64),
+          .expiration = WallTime::max()};
+}
+
+bool SandboxEnvironment::credentials_last() const {
+  return credentials_.expiration - kLongestInvocation > deps_.system.clock.wall();
 }
 
 RuntimeApi::Answer SandboxEnvironment::fault_answer(const Fault& fault, std::string_view request_id) const {
@@ -333,6 +344,7 @@ Async<void> SandboxEnvironment::start_programs(MonoTime limit) {
     programs_->set_fault({"Sandbox.NetworkUnavailable", network_refusal_});
     co_return;
   }
+  credentials_ = new_credentials();
   const EnvironmentFacts given = facts();
   const ImageProcess* image = code_.image ? &*code_.image : nullptr;
   for (const std::string& name : external_extensions_) {
@@ -437,6 +449,7 @@ Async<void> SandboxEnvironment::initialise() {
 Async<ports::InvocationOutcome> SandboxEnvironment::invoke(ports::InvocationRequest request) {
   LD_CHECK(available(), "invoke() of an environment that is not available");
   busy_ = true;
+  if (initialised_ && !credentials_last()) co_await end_programs(ShutdownReason::kSpindown);
   Running running;
   running.request_id = request.request_id;
   running.trace_header = request.trace_header;

@@ -18,6 +18,7 @@
 #include "execution/telemetry.h"
 #include "http/server.h"
 #include "observe/log.h"
+#include "ports/credentials.h"
 #include "ports/functions.h"
 #include "ports/logs.h"
 #include "sandbox/sandbox.h"
@@ -51,6 +52,9 @@ struct EnvironmentDeps {
   std::function<Async<Result<CodeDirectory>>(ports::FunctionVersionPtr)> code_directory;
   /// Serves what the function sends to AWS_ENDPOINT_URL.
   http::Server::Handler aws_endpoint;
+  /// Credentials of the execution role for a new process. Unset: the account's number as access key, which stands for
+  /// the account where signatures are not verified.
+  std::function<ports::RoleCredentials(const ports::FunctionVersion&)> credentials;
   /// Takes sampled invocations; unset: nobody wants them.
   std::function<void(InvocationTrace)> traces;
   /// The port of AWS_ENDPOINT_URL inside: the daemon's own, so that URLs it gave out (a queue's) are good inside too.
@@ -72,6 +76,9 @@ sandbox::SandboxSpec runtime_sandbox_spec(const EnvironmentDeps& deps, const std
 /// extensions have called next. The invoker gets its answer when the runtime has given it. The environment is available
 /// again when the extensions that subscribed to INVOKE have called next too; they share the function's timeout, and END
 /// and REPORT come after them. An invocation that wants the log's tail waits for its REPORT.
+///
+/// The credentials of the execution role are in the environment variables of a process, so that they are renewed by
+/// starting it anew: before an invocation that they would not outlast.
 ///
 /// A timeout, the end of a program and an init error reset the environment: all programs go through the Shutdown phase
 /// (Programs::end), and the next invocation starts new ones in the same sandbox, so that /tmp stays.
@@ -127,6 +134,9 @@ class SandboxEnvironment final : public Environment {
       std::shared_ptr<SandboxEnvironment> environment, sandbox::SandboxSpec spec);
   void connect_parts();
   EnvironmentFacts facts() const;
+  ports::RoleCredentials new_credentials() const;
+  /// Whether the role's credentials last for an invocation of the greatest length.
+  bool credentials_last() const;
   void follow_printed_lines();
   /// Starts the programs and waits until all are ready. What was started stays for Programs::end after a failure.
   Async<InitResult> run_init(InitPhase phase, MonoTime limit, std::string request_id);
@@ -160,8 +170,7 @@ class SandboxEnvironment final : public Environment {
   Interpreter interpreter_;
   CodeDirectory code_;
   std::vector<std::string> external_extensions_;
-  std::string secret_access_key_;
-  std::string session_token_;
+  ports::RoleCredentials credentials_;  ///< of the programs that run
   std::unique_ptr<sandbox::Sandbox> sandbox_;
   std::optional<SparePool::Assigned> spare_;  ///< its process becomes the first runtime; its sandbox is sandbox_
   bool endpoint_closed_ = false;              ///< NetworkPolicy::kNone

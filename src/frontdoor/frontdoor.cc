@@ -87,6 +87,12 @@ const FrontDoor::Handler* FrontDoor::page_of(std::string_view path) const {
   }
 }
 
+bool FrontDoor::is_near(const http::Request& request) const {
+  const std::string_view peer = request.peer_address;
+  return options_.own_pages_from_anywhere || peer.empty() || peer.starts_with("127.") || peer == "::1" ||
+         peer.starts_with("::ffff:127.");
+}
+
 Async<http::Response> FrontDoor::handle(http::Request request) {
   for (const Site& site : sites_) {
     if (site.is_for(request)) co_return co_await site.handler(std::move(request));
@@ -96,6 +102,9 @@ Async<http::Response> FrontDoor::handle(http::Request request) {
   if (!own) co_return co_await dispatcher_.handle(std::move(request));
   if (!may_use_own_pages(request)) {
     co_return problem(403, "lambdad's own pages answer only to its own address; see --allow-host");
+  }
+  if (!is_near(request) && path != "/_lambdad/health") {
+    co_return problem(403, "lambdad's own pages answer only to this machine where callers are authenticated");
   }
   if (path == "/_lambdad/clock") co_return co_await clock(std::move(request));
   if (const Handler* page = page_of(path)) co_return co_await (*page)(std::move(request));

@@ -27,7 +27,7 @@ namespace lambdad::frontdoor {
 ///
 /// The pages of lambdad answer only when Host is an IP address, localhost, or a name the operator allowed, and never to
 /// a request that a web page of another origin made: a page in the user's browser must not steer the daemon through
-/// DNS rebinding or a cross-site form.
+/// DNS rebinding or a cross-site form. Where callers are authenticated they answer to this machine only.
 /// Ownership: borrows everything. Threading: the loop only.
 class FrontDoor {
  public:
@@ -37,6 +37,8 @@ class FrontDoor {
     std::string version;
     std::vector<std::string> services;       ///< names shown as running
     std::vector<std::string> allowed_hosts;  ///< further Host names for lambdad's own pages
+    /// Whether other machines may see them, health apart: they need no signature.
+    bool own_pages_from_anywhere = true;
     /// Called after the clock was moved, before the answer: keeps the offset for the next start.
     std::function<void(Duration offset)> clock_moved;
   };
@@ -58,6 +60,7 @@ class FrontDoor {
   Async<http::Response> clock(http::Request request);
   const Handler* page_of(std::string_view path) const;
   bool may_use_own_pages(const http::Request& request) const;
+  bool is_near(const http::Request& request) const;
 
   System& system_;
   AdjustableClock& clock_;

@@ -137,14 +137,38 @@ Async<void> FunctionUrlService::stop() {
   if (store_) store_->close();
 }
 
-std::optional<Caller> FunctionUrlService::caller_of(const http::Request& request, const UrlConfig& config) const {
-  auto signature = aws::sigv4::parse(request);
-  if (!signature || !*signature) return std::nullopt;
-  const aws::sigv4::Signature& of = **signature;
-  if (of.service != "lambda" || of.region != config.function.region) return std::nullopt;
-  auto account = aws::sigv4::account_of(of.access_key_id);
-  if (!account && options_.account_of) account = options_.account_of(of.access_key_id);
-  return Caller{.access_key = of.access_key_id, .account = account.value_or(options_.default_account)};
+std::expected<std::optional<Caller>, http::Response> FunctionUrlService::admit(const http::Request& request,
+                                                                               const UrlConfig& config) const {
+  std::optional<aws::sigv4::Signature> signature;
+  if (config.auth_type == AuthType::kAwsIam) {
+    auto parsed = aws::sigv4::parse(request);
+    if (!parsed || !*parsed || (*parsed)->service != "lambda" || (*parsed)->region != config.function.region) {
+      return std::unexpected(forbidden());
+    }
+    signature = std::move(**parsed);
+  }
+  aws::CallerPtr caller;
+  if (options_.admit) {
+    auto admitted = options_.admit(request, signature ? &*signature : nullptr, config.function);
+    if (!admitted) {
+      // That permission is missing is said in the words of function URLs; what is wrong with a signature in its own.
+      const bool permission = admitted.error().type == "AccessDeniedException";
+      return std::unexpected(permission ? forbidden() : problem(403, admitted.error().type, admitted.error().message));
+    }
+    caller = std::move(*admitted);
+  }
+  if (!signature) return std::nullopt;
+  if (caller) {
+    return Caller{.access_key = signature->access_key_id,
+                  .account = caller->principal.account,
+                  .user_arn = caller->principal.arn,
+                  .user_id = caller->user_id};
+  }
+  const std::string account = aws::sigv4::account_of(signature->access_key_id).value_or(options_.default_account);
+  return Caller{.access_key = signature->access_key_id,
+                .account = account,
+                .user_arn = fmt::format("arn:aws:iam::{}:root", account),
+                .user_id = account};
 }
 
 std::string FunctionUrlService::new_trace_header() {
@@ -174,9 +198,10 @@ Async<http::Response> FunctionUrlService::serve(ConfigPtr config, UrlHost host, 
   facts.trace_header = request.headers.get_or("X-Amzn-Trace-Id", "");
   if (facts.trace_header.empty()) facts.trace_header = new_trace_header();
   http::Response response;
-  if (config->auth_type == AuthType::kAwsIam) facts.caller = caller_of(request, *config);
-  if (config->auth_type == AuthType::kAwsIam && !facts.caller) {
-    response = forbidden();
+  auto admitted = admit(request, *config);
+  if (admitted) facts.caller = std::move(*admitted);
+  if (!admitted) {
+    response = std::move(admitted.error());
   } else if (!target_exists(config->function)) {
     response = forbidden();
   } else {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <expected>
 #include <functional>
 #include <map>
 #include <memory>
@@ -8,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "aws/access.h"
 #include "aws/dispatcher.h"
 #include "http/message.h"
 #include "observe/log.h"
@@ -29,8 +31,8 @@ namespace lambdad::function_urls {
 ///
 /// A request to a URL: find the configuration by the host's first label, answer a CORS preflight, check who asks, make
 /// the event, run the function, and turn its answer into HTTP; with InvokeMode RESPONSE_STREAM while the function still
-/// writes it. Who asks: NONE lets everybody in. AWS_IAM wants a well-formed SigV4 signature (header or presigned) for
-/// the service "lambda" and the URL's region; the signature itself and permissions are not verified.
+/// writes it. Who asks: AWS_IAM wants a SigV4 signature (header or presigned) for the service "lambda" and the URL's
+/// region; the rest is for `admit`.
 ///
 /// Ownership: owns its rows; borrows the rest, which outlives it. Threading: the loop only.
 /// End: stop(), when no request is running; required before destruction once start() was called.
@@ -39,8 +41,11 @@ class FunctionUrlService {
   struct Options {
     std::string data_directory;  ///< exists; function_urls.db is made in it
     store::Durability durability = store::Durability::kFull;
-    /// Account of an access key; nullopt: `default_account`.
-    std::function<std::optional<std::string>(const std::string& access_key_id)> account_of;
+    /// Whether a request may run the function: who signed it, null for a URL of AuthType NONE; an error is answered as
+    /// it is. `signature` is null for AuthType NONE. Unset: whoever signed is let in, as the account of the access key.
+    std::function<aws::Outcome<aws::CallerPtr>(const http::Request& request, const aws::sigv4::Signature* signature,
+                                               const ports::FunctionRef& function)>
+        admit;
     std::string default_account = "000000000000";
     /// Under which URLs are shown; requests are known by the beginning of their host, whatever follows.
     std::string domain = "localhost";
@@ -91,7 +96,9 @@ class FunctionUrlService {
   std::string new_trace_header();
   aws::Error failure(const Context& context, const Error& cause);
 
-  std::optional<Caller> caller_of(const http::Request& request, const UrlConfig& config) const;
+  /// Who may run the function by this request; nullopt: anonymous. The error is the answer.
+  std::expected<std::optional<Caller>, http::Response> admit(const http::Request& request,
+                                                             const UrlConfig& config) const;
   Async<http::Response> serve(ConfigPtr config, UrlHost host, http::Request request);
   Async<http::Response> run_buffered(ports::InvocationRequest request);
   Async<http::Response> run_streaming(ports::InvocationRequest request);

@@ -93,11 +93,11 @@ json::Value query_parameters(std::string_view query) {
 json::Value authorizer_of(const Caller& caller) {
   return json::Object{{"iam", json::Object{{"accessKey", caller.access_key},
                                            {"accountId", caller.account},
-                                           {"callerId", caller.account},
+                                           {"callerId", caller.user_id},
                                            {"cognitoIdentity", nullptr},
                                            {"principalOrgId", nullptr},
-                                           {"userArn", fmt::format("arn:aws:iam::{}:root", caller.account)},
-                                           {"userId", caller.account}}}};
+                                           {"userArn", caller.user_arn},
+                                           {"userId", caller.user_id}}}};
 }
 
 }  // namespace

@@ -16,6 +16,8 @@ namespace lambdad::function_urls {
 struct Caller {
   std::string access_key;
   std::string account;
+  std::string user_arn;  ///< "arn:aws:sts::111122223333:assumed-role/app/me"
+  std::string user_id;   ///< "AROA...:me"
 };
 
 /// What an event says beside the request itself.

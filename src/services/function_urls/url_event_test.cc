@@ -93,14 +93,17 @@ TEST(UrlEvent, ACallerCannotForgeWhatTheEndpointSays) {
 
 TEST(UrlEvent, NamesWhoSigned) {
   EventFacts of = facts();
-  of.caller = Caller{.access_key = "AKIDEXAMPLE", .account = "111122223333"};
+  of.caller = Caller{.access_key = "ASIAEXAMPLE",
+                     .account = "111122223333",
+                     .user_arn = "arn:aws:sts::111122223333:assumed-role/app/me",
+                     .user_id = "AROAAPP:me"};
   const auto event = make_event(request("GET", "/"), of);
   const json::Value& context = *event.find("requestContext");
   EXPECT_EQ(text_of(context.find("accountId")), R"("111122223333")");
   EXPECT_EQ(text_of(context.find("authorizer")),
-            R"({"iam":{"accessKey":"AKIDEXAMPLE","accountId":"111122223333","callerId":"111122223333",)"
-            R"("cognitoIdentity":null,"principalOrgId":null,"userArn":"arn:aws:iam::111122223333:root",)"
-            R"("userId":"111122223333"}})");
+            R"({"iam":{"accessKey":"ASIAEXAMPLE","accountId":"111122223333","callerId":"AROAAPP:me",)"
+            R"("cognitoIdentity":null,"principalOrgId":null,"userArn":"arn:aws:sts::111122223333:assumed-role/app/me",)"
+            R"("userId":"AROAAPP:me"}})");
 }
 
 TEST(UrlHost, IsFoundInAnyCaseUnderAnyDomain) {

@@ -11,7 +11,14 @@
 namespace lambdad::iam {
 namespace {
 
-const std::string kTrust = R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow"}]})";
+const std::string kTrust =
+    R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},)"
+    R"("Action":"sts:AssumeRole"}]})";
+const std::string kAllow =
+    R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]})";
+const std::string kDeny = R"({"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]})";
+const std::string kTagged =
+    R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::ü/*"}]})";
 
 class IamTest : public ::testing::Test {
  protected:
@@ -22,7 +29,7 @@ class IamTest : public ::testing::Test {
                                         {.durability = store::Durability::kEphemeral});
     LD_CHECK(opened.has_value(), "{}", opened.error().detail);
     database = std::move(*opened);
-    service = std::make_unique<IamService>(sim.system(), null_logger(), *database);
+    service = std::make_unique<IamService>(sim.system(), null_logger(), *database, options);
     dispatcher = std::make_unique<aws::Dispatcher>(sim.system(), null_logger(), metrics, aws::Dispatcher::Options{});
     auto started = run(service->start());
     LD_CHECK(started.has_value(), "{}", started.error().detail);
@@ -75,6 +82,7 @@ class IamTest : public ::testing::Test {
     EXPECT_EQ(element(response, "Message"), message);
   }
 
+  IamService::Options options;
   SimSystem sim{test_seed()};
   Metrics metrics;
   std::unique_ptr<store::Database> database;
@@ -89,7 +97,7 @@ TEST_F(IamTest, ARoleIsReturnedAsItWasGivenAlsoAfterARestart) {
   EXPECT_THAT(element(created, "RoleId"), ::testing::MatchesRegex("AROA[A-Z2-7]+"));
   EXPECT_EQ(element(created, "CreateDate"), "2026-01-01T00:00:00Z");
   EXPECT_EQ(element(created, "AssumeRolePolicyDocument"), percent_encode(kTrust));
-  call("PutRolePolicy", {{"RoleName", "lambda-role"}, {"PolicyName", "p"}, {"PolicyDocument", R"({"a":"ü"})"}});
+  call("PutRolePolicy", {{"RoleName", "lambda-role"}, {"PolicyName", "p"}, {"PolicyDocument", kTagged}});
   call("AttachRolePolicy", {{"RoleName", "lambda-role"}, {"PolicyArn", "arn:aws:iam::aws:policy/service-role/Basic"}});
   stop();
   start();
@@ -98,7 +106,7 @@ TEST_F(IamTest, ARoleIsReturnedAsItWasGivenAlsoAfterARestart) {
     EXPECT_EQ(element(got, name), element(created, name)) << name;
   }
   EXPECT_EQ(element(call("GetRolePolicy", {{"RoleName", "lambda-role"}, {"PolicyName", "p"}}), "PolicyDocument"),
-            percent_encode(R"({"a":"ü"})"));
+            percent_encode(kTagged));
   EXPECT_EQ(element(call("ListAttachedRolePolicies", {{"RoleName", "lambda-role"}}), "PolicyName"), "Basic");
   EXPECT_EQ(element(call("ListRolePolicies", {{"RoleName", "lambda-role"}}), "member"), "p");
 }
@@ -122,7 +130,7 @@ TEST_F(IamTest, ARoleWithPoliciesIsNotDeleted) {
   const Fields named{{"RoleName", "role"}, {"PolicyName", "p"}};
   EXPECT_EQ(call("AttachRolePolicy", attached).status, 200);
   EXPECT_EQ(call("AttachRolePolicy", attached).status, 200) << "attaching again changes nothing";
-  EXPECT_EQ(call("PutRolePolicy", {{"RoleName", "role"}, {"PolicyName", "p"}, {"PolicyDocument", "{}"}}).status, 200);
+  EXPECT_EQ(call("PutRolePolicy", {{"RoleName", "role"}, {"PolicyName", "p"}, {"PolicyDocument", kAllow}}).status, 200);
   expect_error(call("DeleteRole", role), 409, "DeleteConflict",
                "Cannot delete entity, must detach all policies first.");
   EXPECT_EQ(call("DetachRolePolicy", attached).status, 200);
@@ -136,7 +144,7 @@ TEST_F(IamTest, ARoleWithPoliciesIsNotDeleted) {
   expect_error(call("DeleteRole", role), 404, "NoSuchEntity", "The role with name role cannot be found.");
 }
 
-TEST_F(IamTest, PolicyDocumentsMustBeJson) {
+TEST_F(IamTest, PolicyDocumentsMustBePolicies) {
   expect_error(call("CreateRole", {{"RoleName", "r"}, {"AssumeRolePolicyDocument", "{nope"}}), 400,
                "MalformedPolicyDocument", "This policy contains invalid Json");
   expect_error(call("CreateRole", {{"RoleName", "r"}, {"AssumeRolePolicyDocument", "[]"}}), 400,
@@ -154,6 +162,205 @@ TEST_F(IamTest, ListsRolesInPages) {
   EXPECT_EQ(element(second, "RoleName"), "r3");
   EXPECT_THAT(second.body, ::testing::Not(::testing::HasSubstr("r4")));
   EXPECT_EQ(call("ListRoles", {{"Marker", "%%"}}).status, 400);
+}
+
+TEST_F(IamTest, UsersHaveUpToTwoKeysThatAreFoundAgainAfterARestart) {
+  auto created =
+      call("CreateUser",
+           {{"UserName", "bob"}, {"Path", "/team/"}, {"Tags.member.1.Key", "k"}, {"Tags.member.1.Value", "v"}});
+  ASSERT_EQ(created.status, 200) << created.body;
+  EXPECT_EQ(element(created, "Arn"), "arn:aws:iam::111122223333:user/team/bob");
+  EXPECT_THAT(element(created, "UserId"), ::testing::MatchesRegex("AIDA[A-Z2-7]+"));
+  auto key = call("CreateAccessKey", {{"UserName", "bob"}});
+  const std::string id = element(key, "AccessKeyId");
+  EXPECT_THAT(id, ::testing::MatchesRegex("AKIA[A-Z2-7]+"));
+  EXPECT_EQ(element(key, "SecretAccessKey").size(), 40u);
+  EXPECT_EQ(element(key, "Status"), "Active");
+  EXPECT_EQ(call("CreateAccessKey", {{"UserName", "bob"}}).status, 200);
+  expect_error(call("CreateAccessKey", {{"UserName", "bob"}}), 409, "LimitExceeded",
+               "Cannot exceed quota for AccessKeysPerUser: 2");
+  stop();
+  start();
+  const auto found = service->identities().find_key(id);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->secret, element(key, "SecretAccessKey"));
+  EXPECT_TRUE(found->active);
+  EXPECT_EQ(found->user_arn, "arn:aws:iam::111122223333:user/team/bob");
+  EXPECT_EQ(call("UpdateAccessKey", {{"UserName", "bob"}, {"AccessKeyId", id}, {"Status", "Inactive"}}).status, 200);
+  EXPECT_FALSE(service->identities().find_key(id)->active);
+  EXPECT_EQ(element(call("GetAccessKeyLastUsed", {{"AccessKeyId", id}}), "ServiceName"), "N/A");
+  service->identities().key_used(id, "lambda", "eu-west-1");
+  EXPECT_EQ(element(call("GetAccessKeyLastUsed", {{"AccessKeyId", id}}), "ServiceName"), "lambda");
+  expect_error(call("DeleteUser", {{"UserName", "bob"}}), 409, "DeleteConflict",
+               "Cannot delete entity, must delete access keys first.");
+  EXPECT_EQ(call("DeleteAccessKey", {{"UserName", "bob"}, {"AccessKeyId", id}}).status, 200);
+  EXPECT_FALSE(service->identities().find_key(id));
+  expect_error(call("DeleteAccessKey", {{"UserName", "bob"}, {"AccessKeyId", id}}), 404, "NoSuchEntity",
+               "The Access Key with id " + id + " cannot be found.");
+  EXPECT_THAT(call("ListUserTags", {{"UserName", "bob"}}).body, ::testing::HasSubstr("<Key>k</Key>"));
+  expect_error(call("ListAccessKeys"), 400, "ValidationError",
+               "Must specify userName when calling with non-User credentials");
+}
+
+TEST_F(IamTest, ARenamedUserKeepsWhatItHas) {
+  call("CreateUser", {{"UserName", "bob"}});
+  call("CreateUser", {{"UserName", "eve"}});
+  const std::string id = element(call("CreateAccessKey", {{"UserName", "bob"}}), "AccessKeyId");
+  expect_error(call("UpdateUser", {{"UserName", "bob"}, {"NewUserName", "EVE"}}), 409, "EntityAlreadyExists",
+               "User with name EVE already exists.");
+  EXPECT_EQ(call("UpdateUser", {{"UserName", "bob"}, {"NewUserName", "rob"}, {"NewPath", "/p/"}}).status, 200);
+  stop();
+  start();
+  expect_error(call("GetUser", {{"UserName", "bob"}}), 404, "NoSuchEntity", "The user with name bob cannot be found.");
+  EXPECT_EQ(service->identities().find_key(id)->user_arn, "arn:aws:iam::111122223333:user/p/rob");
+}
+
+TEST_F(IamTest, GrantsAreOfTheUserAndItsGroups) {
+  call("CreateUser", {{"UserName", "bob"}});
+  call("CreateGroup", {{"GroupName", "Staff"}});
+  const auto count = [&] { return service->identities().user_grants("111122223333", "bob")->identity.size(); };
+  EXPECT_EQ(count(), 0u);
+  EXPECT_EQ(call("PutUserPolicy", {{"UserName", "bob"}, {"PolicyName", "p"}, {"PolicyDocument", kAllow}}).status, 200);
+  EXPECT_EQ(call("AddUserToGroup", {{"UserName", "bob"}, {"GroupName", "staff"}}).status, 200);
+  EXPECT_EQ(
+      call("AttachGroupPolicy", {{"GroupName", "Staff"}, {"PolicyArn", "arn:aws:iam::aws:policy/AdministratorAccess"}})
+          .status,
+      200);
+  EXPECT_EQ(call("PutGroupPolicy", {{"GroupName", "Staff"}, {"PolicyName", "g"}, {"PolicyDocument", kDeny}}).status,
+            200);
+  EXPECT_EQ(count(), 3u);
+  EXPECT_EQ(element(call("GetGroup", {{"GroupName", "staff"}}), "UserName"), "bob");
+  EXPECT_EQ(call("UpdateGroup", {{"GroupName", "Staff"}, {"NewGroupName", "Crew"}}).status, 200);
+  stop();
+  start();
+  EXPECT_EQ(count(), 3u);
+  EXPECT_EQ(element(call("ListGroupsForUser", {{"UserName", "bob"}}), "GroupName"), "Crew");
+  expect_error(call("DeleteGroup", {{"GroupName", "Crew"}}), 409, "DeleteConflict",
+               "Cannot delete entity, must remove users from group first.");
+  EXPECT_EQ(call("RemoveUserFromGroup", {{"UserName", "bob"}, {"GroupName", "Crew"}}).status, 200);
+  EXPECT_EQ(count(), 1u);
+  EXPECT_EQ(service->identities().user_grants("111122223333", "nobody"), std::nullopt);
+}
+
+TEST_F(IamTest, ManagedPoliciesHaveVersionsOfWhichOneCounts) {
+  auto created = call("CreatePolicy", {{"PolicyName", "P"}, {"PolicyDocument", kAllow}, {"Path", "/x/"}});
+  const std::string arn = "arn:aws:iam::111122223333:policy/x/P";
+  EXPECT_EQ(element(created, "Arn"), arn);
+  EXPECT_EQ(element(created, "DefaultVersionId"), "v1");
+  expect_error(call("CreatePolicy", {{"PolicyName", "p"}, {"PolicyDocument", kAllow}}), 409, "EntityAlreadyExists",
+               "A policy called p already exists. Duplicate names are not allowed.");
+  create("role");
+  EXPECT_EQ(call("AttachRolePolicy", {{"RoleName", "role"}, {"PolicyArn", arn}}).status, 200);
+  const std::string id = element(call("GetRole", {{"RoleName", "role"}}), "RoleId");
+  const auto allows = [&] {
+    return service->identities().role_grants("111122223333", "role", id)->identity.at(0)->statements.at(0).allow;
+  };
+  EXPECT_TRUE(allows());
+  auto version = call("CreatePolicyVersion", {{"PolicyArn", arn}, {"PolicyDocument", kDeny}});
+  EXPECT_EQ(element(version, "VersionId"), "v2");
+  EXPECT_EQ(element(version, "IsDefaultVersion"), "false");
+  EXPECT_TRUE(allows());
+  EXPECT_EQ(call("SetDefaultPolicyVersion", {{"PolicyArn", arn}, {"VersionId", "v2"}}).status, 200);
+  EXPECT_FALSE(allows());
+  stop();
+  start();
+  EXPECT_FALSE(allows());
+  EXPECT_EQ(element(call("GetPolicyVersion", {{"PolicyArn", arn}, {"VersionId", "v2"}}), "Document"),
+            percent_encode(kDeny));
+  EXPECT_EQ(element(call("GetPolicy", {{"PolicyArn", arn}}), "AttachmentCount"), "1");
+  EXPECT_EQ(element(call("ListEntitiesForPolicy", {{"PolicyArn", arn}}), "RoleName"), "role");
+  EXPECT_EQ(element(call("ListPolicies", {{"Scope", "Local"}}), "PolicyName"), "P");
+  expect_error(call("DeletePolicyVersion", {{"PolicyArn", arn}, {"VersionId", "v2"}}), 409, "DeleteConflict",
+               "Cannot delete the default version of a policy.");
+  expect_error(call("DeletePolicy", {{"PolicyArn", arn}}), 409, "DeleteConflict",
+               "Cannot delete a policy attached to entities.");
+  call("DetachRolePolicy", {{"RoleName", "role"}, {"PolicyArn", arn}});
+  EXPECT_EQ(call("DeletePolicy", {{"PolicyArn", arn}}).status, 409) << "it has another version";
+  EXPECT_EQ(call("DeletePolicyVersion", {{"PolicyArn", arn}, {"VersionId", "v1"}}).status, 200);
+  EXPECT_EQ(call("DeletePolicy", {{"PolicyArn", arn}}).status, 200);
+  expect_error(call("GetPolicy", {{"PolicyArn", arn}}), 404, "NoSuchEntity", "Policy " + arn + " was not found.");
+  for (int i = 0; i < 5; ++i) {
+    const std::string more = i == 0 ? "CreatePolicy" : "CreatePolicyVersion";
+    const Fields fields = i == 0
+                              ? Fields{{"PolicyName", "Q"}, {"PolicyDocument", kAllow}}
+                              : Fields{{"PolicyArn", "arn:aws:iam::111122223333:policy/Q"}, {"PolicyDocument", kAllow}};
+    EXPECT_EQ(call(more, fields).status, 200);
+  }
+  EXPECT_EQ(element(call("CreatePolicyVersion",
+                         {{"PolicyArn", "arn:aws:iam::111122223333:policy/Q"}, {"PolicyDocument", kAllow}}),
+                    "Code"),
+            "LimitExceeded");
+}
+
+TEST_F(IamTest, AwssOwnPoliciesAreThereAndCannotBeChanged) {
+  const std::string arn = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole";
+  EXPECT_THAT(element(call("GetPolicyVersion", {{"PolicyArn", arn}, {"VersionId", "v1"}}), "Document"),
+              ::testing::HasSubstr("PutLogEvents"));
+  EXPECT_EQ(call("CreatePolicyVersion", {{"PolicyArn", arn}, {"PolicyDocument", kAllow}}).status, 403);
+  create("role");
+  const Fields unknown{{"RoleName", "role"}, {"PolicyArn", "arn:aws:iam::aws:policy/NotKnownHere"}};
+  EXPECT_EQ(call("AttachRolePolicy", unknown).status, 200);
+  expect_error(call("AttachRolePolicy", {{"RoleName", "role"}, {"PolicyArn", "arn:aws:iam::111122223333:policy/none"}}),
+               404, "NoSuchEntity",
+               "Policy arn:aws:iam::111122223333:policy/none does not exist or is not attachable.");
+  stop();
+  options.known_policies_only = true;
+  start();
+  create("strict");
+  expect_error(
+      call("AttachRolePolicy", {{"RoleName", "strict"}, {"PolicyArn", "arn:aws:iam::aws:policy/NotKnownHere"}}), 404,
+      "NoSuchEntity", "Policy arn:aws:iam::aws:policy/NotKnownHere does not exist or is not attachable.");
+}
+
+TEST_F(IamTest, ABoundaryThatHasGoneAllowsNothing) {
+  const std::string boundary = "arn:aws:iam::aws:policy/AmazonS3FullAccess";
+  EXPECT_EQ(call("CreateUser", {{"UserName", "bob"}, {"PermissionsBoundary", boundary}}).status, 200);
+  EXPECT_EQ(element(call("GetUser", {{"UserName", "bob"}}), "PermissionsBoundaryArn"), boundary);
+  EXPECT_EQ(service->identities().user_grants("111122223333", "bob")->boundary->statements.size(), 1u);
+  EXPECT_EQ(call("PutUserPermissionsBoundary",
+                 {{"UserName", "bob"}, {"PermissionsBoundary", "arn:aws:iam::aws:policy/Unknown"}})
+                .status,
+            200);
+  EXPECT_EQ(service->identities().user_grants("111122223333", "bob")->boundary->statements.size(), 0u);
+  EXPECT_EQ(call("DeleteUserPermissionsBoundary", {{"UserName", "bob"}}).status, 200);
+  EXPECT_EQ(service->identities().user_grants("111122223333", "bob")->boundary, nullptr);
+}
+
+TEST_F(IamTest, PoliciesAreBounded) {
+  create("role");
+  const std::string large =
+      R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::)" +
+      std::string(6000, 'x') + R"("}]})";
+  EXPECT_EQ(call("PutRolePolicy", {{"RoleName", "role"}, {"PolicyName", "a"}, {"PolicyDocument", large}}).status, 200);
+  expect_error(call("PutRolePolicy", {{"RoleName", "role"}, {"PolicyName", "b"}, {"PolicyDocument", large}}), 409,
+               "LimitExceeded", "Maximum policy size of 10240 bytes exceeded for role role");
+  EXPECT_EQ(call("ListRolePolicies", {{"RoleName", "role"}}).body.find("<member>b</member>"), std::string::npos);
+}
+
+TEST_F(IamTest, RolesOfAnEarlierVersionAreTakenOver) {
+  stop();
+  const std::string path = sim.directory() + "/old.db";
+  {
+    auto old = store::Database::open(sim.loop(), path, IamService::migrations().first(1),
+                                     {.durability = store::Durability::kEphemeral});
+    ASSERT_TRUE(old);
+    const std::string document =
+        R"({"account":"111122223333","path":"/","name":"Old","id":"AROAOLD","trust_policy":"{}","description":"",)"
+        R"("max_session_seconds":3600,"created_ms":0,"tags":[],"inline_policies":{},"attached_policies":[]})";
+    auto written = run((*old)->write([document](store::Transaction& tx) -> Result<void> {
+      LD_TRY_VOID(tx.execute("INSERT INTO roles VALUES ('111122223333', 'Old', ?1)", {document}));
+      return {};
+    }));
+    ASSERT_TRUE(written);
+  }
+  database = std::move(*store::Database::open(sim.loop(), path, IamService::migrations(),
+                                              {.durability = store::Durability::kEphemeral}));
+  service = std::make_unique<IamService>(sim.system(), null_logger(), *database, options);
+  dispatcher = std::make_unique<aws::Dispatcher>(sim.system(), null_logger(), metrics, aws::Dispatcher::Options{});
+  ASSERT_TRUE(run(service->start()));
+  service->serve(*dispatcher);
+  EXPECT_EQ(element(call("GetRole", {{"RoleName", "old"}}), "RoleId"), "AROAOLD");
+  EXPECT_EQ(service->identities().find_role("111122223333", "Old")->trust, nullptr) << "{} trusts nobody";
 }
 
 }  // namespace

@@ -3,51 +3,50 @@
 namespace lambdad::iam {
 namespace {
 
-constexpr store::Migration kMigrations[] = {{1,
-                                             "CREATE TABLE roles ("
-                                             "  account TEXT NOT NULL,"
-                                             "  name TEXT NOT NULL,"
-                                             "  document TEXT NOT NULL,"
-                                             "  PRIMARY KEY (account, name))"}};
+constexpr store::Migration kMigrations[] = {
+    {1,
+     "CREATE TABLE roles ("
+     "  account TEXT NOT NULL,"
+     "  name TEXT NOT NULL,"
+     "  document TEXT NOT NULL,"
+     "  PRIMARY KEY (account, name))"},
+    {2,
+     "CREATE TABLE entities ("
+     "  kind TEXT NOT NULL,"
+     "  account TEXT NOT NULL,"
+     "  key TEXT NOT NULL,"
+     "  document TEXT NOT NULL,"
+     "  PRIMARY KEY (kind, account, key)) WITHOUT ROWID;"
+     "INSERT INTO entities SELECT 'role', account, lower(name), document FROM roles;"
+     "DROP TABLE roles"}};
 
 }  // namespace
 
-std::span<const store::Migration> RoleStore::migrations() { return kMigrations; }
+std::span<const store::Migration> IamStore::migrations() { return kMigrations; }
 
-Async<Result<std::vector<StoredRole>>> RoleStore::load() {
-  co_return co_await database_.read([](store::Transaction& tx) -> Result<std::vector<StoredRole>> {
-    std::vector<StoredRole> roles;
-    Result<void> wrong;
-    LD_TRY_VOID(tx.query("SELECT document FROM roles ORDER BY account, name", {}, [&](const store::Row& row) {
-      if (!wrong) return;
-      auto document = json::parse(row.text(0));
-      auto role = document ? role_from_document(*document) : Result<StoredRole>(std::unexpected(document.error()));
-      if (role) {
-        roles.push_back(std::move(*role));
-      } else {
-        wrong = std::unexpected(role.error());
-      }
-    }));
-    if (!wrong) return fail(Errc::kCorrupt, "a stored role cannot be read: {}", wrong.error().detail);
-    return roles;
-  });
-}
-
-Async<Result<void>> RoleStore::save(StoredRole role) {
-  std::string document = json::serialize(to_document(role));
-  co_return co_await database_.write([account = std::move(role.account), name = std::move(role.name),
-                                      document = std::move(document)](store::Transaction& tx) -> Result<void> {
+Async<Result<std::vector<Row>>> IamStore::load() {
+  co_return co_await database_.read([](store::Transaction& tx) -> Result<std::vector<Row>> {
+    std::vector<Row> rows;
     LD_TRY_VOID(
-        tx.execute("INSERT INTO roles (account, name, document) VALUES (?1, ?2, ?3) "
-                   "ON CONFLICT (account, name) DO UPDATE SET document = excluded.document",
-                   {account, name, document}));
-    return {};
+        tx.query("SELECT kind, account, key, document FROM entities ORDER BY kind, account, key", {},
+                 [&](const store::Row& row) { rows.push_back({row.text(0), row.text(1), row.text(2), row.text(3)}); }));
+    return rows;
   });
 }
 
-Async<Result<void>> RoleStore::remove(std::string account, std::string name) {
-  co_return co_await database_.write([account, name](store::Transaction& tx) -> Result<void> {
-    LD_TRY_VOID(tx.execute("DELETE FROM roles WHERE account = ?1 AND name = ?2", {account, name}));
+Async<Result<void>> IamStore::write(std::vector<Row> rows) {
+  co_return co_await database_.write([rows = std::move(rows)](store::Transaction& tx) -> Result<void> {
+    for (const Row& row : rows) {
+      if (row.document.empty()) {
+        LD_TRY_VOID(tx.execute("DELETE FROM entities WHERE kind = ?1 AND account = ?2 AND key = ?3",
+                               {row.kind, row.account, row.key}));
+      } else {
+        LD_TRY_VOID(
+            tx.execute("INSERT INTO entities (kind, account, key, document) VALUES (?1, ?2, ?3, ?4) "
+                       "ON CONFLICT (kind, account, key) DO UPDATE SET document = excluded.document",
+                       {row.kind, row.account, row.key, row.document}));
+      }
+    }
     return {};
   });
 }

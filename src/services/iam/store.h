@@ -5,20 +5,27 @@
 #include <vector>
 
 #include "base/error.h"
-#include "services/iam/role.h"
 #include "store/database.h"
 
 namespace lambdad::iam {
 
-/// The roles as rows: one document each, replaced whole. Returns after the commit. Threading: the loop.
-class RoleStore {
+/// One thing as it is stored: a document, replaced whole.
+struct Row {
+  std::string kind;  ///< "user", "group", "role", "policy"
+  std::string account;
+  std::string key;       ///< unique within kind and account: the name in lower case
+  std::string document;  ///< empty: the row goes
+};
+
+/// Everything of IAM as rows. Returns after the commit. Threading: the loop.
+class IamStore {
  public:
-  explicit RoleStore(store::Database& database) : database_(database) {}
+  explicit IamStore(store::Database& database) : database_(database) {}
   static std::span<const store::Migration> migrations();
 
-  Async<Result<std::vector<StoredRole>>> load();
-  Async<Result<void>> save(StoredRole role);
-  Async<Result<void>> remove(std::string account, std::string name);
+  Async<Result<std::vector<Row>>> load();
+  /// All rows in one commit.
+  Async<Result<void>> write(std::vector<Row> rows);
 
  private:
   store::Database& database_;

@@ -2,6 +2,7 @@
 
 #include "services/lambda/functions.h"
 #include "services/lambda/handlers/handlers.h"
+#include "services/lambda/policy.h"
 
 namespace lambdad::lambda {
 
@@ -20,6 +21,7 @@ struct LambdaService::Impl {
                .code_signing = code_signing,
                .packages = packages,
                .runtime_check = std::move(options.runtime_check),
+               .role_check = std::move(options.role_check),
                .account_concurrency = options.account_concurrency,
                .code_url_key = system.random.bytes(32)} {
     LD_CHECK(lambda.runtime_check != nullptr);
@@ -64,6 +66,21 @@ void LambdaService::set_invoker(ports::FunctionInvoker& invoker) { impl_->lambda
 void LambdaService::set_stream_invoker(ports::StreamInvoker& invoker) { impl_->lambda.stream_invoker = &invoker; }
 void LambdaService::set_targets(ports::Targets& targets) { impl_->lambda.targets = &targets; }
 ports::FunctionCatalog& LambdaService::catalog() { return impl_->functions; }
+
+std::string LambdaService::resource_policy(const Arn& resource) const {
+  if (const auto layer = parse_layer_arn(resource.str())) {
+    const LayerPtr found = impl_->layers.find(*layer);
+    const LayerVersion* version = found ? Layers::version(found, layer->version) : nullptr;
+    return version != nullptr && version->policy ? policy_text(*version->policy) : std::string();
+  }
+  const auto arn = FunctionArn::parse(resource.str());
+  if (!arn) return {};
+  const auto function = impl_->functions.find({arn->account, arn->region, arn->name, arn->qualifier});
+  if (!function) return {};
+  const auto place = function->policies.find(arn->qualifier);
+  return place == function->policies.end() ? std::string() : policy_text(place->second);
+}
+
 void LambdaService::set_provisioner(ports::EnvironmentProvisioner& provisioner) {
   impl_->functions.set_provisioner(provisioner);
 }

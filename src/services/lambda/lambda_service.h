@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,7 +27,9 @@ namespace lambdad::lambda {
 class LambdaService {
  public:
   struct Options {
-    RuntimeCheck runtime_check;      ///< whether this host has what a runtime needs
+    RuntimeCheck runtime_check;  ///< whether this host has what a runtime needs
+    /// Whether Lambda may assume this execution role; unset: any.
+    std::function<bool(const std::string& role_arn)> role_check;
     int account_concurrency = 1000;  ///< of an account in a region
   };
   /// `database` was opened with migrations().
@@ -52,6 +55,8 @@ class LambdaService {
   /// What destinations and dead-letter queues may name; without, no destination is served.
   void set_targets(ports::Targets& targets);
   ports::FunctionCatalog& catalog();
+  /// The policy of a function, version or alias, or of a layer version, as JSON; empty when it has none.
+  std::string resource_policy(const Arn& resource) const;
   /// From here on environments of provisioned concurrency are made. After start(), when they can be.
   void set_provisioner(ports::EnvironmentProvisioner& provisioner);
 

@@ -126,7 +126,9 @@ struct Sns : testing::Test {
     context.request_id = "00000000-0000-4000-8000-000000000000";
     context.account = kAccount;
     context.region = kRegion;
-    context.access_key_id = "test";
+    auto caller = std::make_shared<aws::Caller>();
+    caller->access_key_id = "test";
+    context.caller = std::move(caller);
     context.base_url = kBase;
     return sim.run(dispatcher->call(std::move(context), "sns", operation, std::move(input)));
   }
@@ -347,6 +349,7 @@ TEST_F(Sns, ATokenHoldsForThreeDays) {
   const std::string t = topic("t");
   subscribe(t, "email", "a@example.com");
   http::Request request;
+  request.method = "GET";
   request.target = "/_lambdad/mail";
   sim.run_for(1s);
   const std::string body =

@@ -57,6 +57,12 @@ aws::Outcome<void> check_zip_size(const std::string& zip) {
 
 }  // namespace
 
+aws::Outcome<void> check_role(const Lambda& lambda, const std::string& role_arn) {
+  if (!lambda.role_check || lambda.role_check(role_arn)) return {};
+  return std::unexpected(
+      api::invalid_parameter_value("The role defined for the function cannot be assumed by Lambda."));
+}
+
 aws::Error service_failure(Lambda& lambda, const aws::RequestContext& context, const Error& cause) {
   lambda.log.error("lambda_request_failed", {{"operation", context.operation},
                                              {"request_id", context.request_id},

@@ -23,6 +23,7 @@ Reply<api::FunctionConfiguration> create_function(Lambda* lambda, aws::RequestCo
   if (ref->account != context->account) co_return std::unexpected(api::access_denied());
   if (auto name = check_new_name(ref->name); !name) co_return std::unexpected(std::move(name.error()));
   if (auto fits = check_package_members(in); !fits) co_return std::unexpected(std::move(fits.error()));
+  if (auto role = check_role(*lambda, in.role); !role) co_return std::unexpected(std::move(role.error()));
 
   Function function{.account = ref->account, .region = ref->region, .name = ref->name};
   Settings& settings = function.current;

@@ -23,12 +23,16 @@ struct Lambda {
   CodeSigningConfigs& code_signing;
   package::PackageStore& packages;
   RuntimeCheck runtime_check;
+  std::function<bool(const std::string& role_arn)> role_check;
   ports::FunctionInvoker* invoker = nullptr;
   ports::StreamInvoker* stream_invoker = nullptr;
   ports::Targets* targets = nullptr;
   int account_concurrency = 0;
   std::string code_url_key;  ///< secret of this process
 };
+
+/// InvalidParameterValueException when Lambda may not assume the role.
+aws::Outcome<void> check_role(const Lambda& lambda, const std::string& role_arn);
 
 template <class T>
 using Reply = Async<aws::Outcome<T>>;

@@ -106,6 +106,9 @@ Reply<api::FunctionConfiguration> update_function_configuration(Lambda* lambda, 
   if (auto fits = check_package_members((*found)->current, in); !fits) {
     co_return std::unexpected(std::move(fits.error()));
   }
+  if (in.role) {
+    if (auto role = check_role(*lambda, *in.role); !role) co_return std::unexpected(std::move(role.error()));
+  }
   Function function = **found;
   if (in.image_config) set_image_config(std::move(*in.image_config), function.current);
   if (auto applied = apply_change(settings_change(in), "UpdateFunctionConfiguration", function.name,

@@ -128,7 +128,8 @@ Async<Outcome<api::ConfirmSubscriptionResponse>> confirm_subscription(Call call,
     co_return std::unexpected(invalid_parameter("Token"));
   }
   if (!subscription->row.confirmed) {
-    const bool signed_request = !call.context->access_key_id.empty();
+    const aws::CallerPtr& caller = call.context->caller;
+    const bool signed_request = caller && !caller->access_key_id.empty();
     const auto confirmed = co_await call.hub->confirm(subscription, signed_request);
     if (!confirmed) co_return std::unexpected(to_aws_error(call, confirmed.error()));
   }
