@@ -392,6 +392,8 @@ Result<void> Daemon::connect() {
   return {};
 }
 
+static Async<http::Response> answered(http::Response response) { co_return response; }
+
 // What answers on the main listener beside the AWS API.
 void Daemon::open_sites_and_pages() {
   Parts& p = *parts_;
@@ -412,6 +414,8 @@ void Daemon::open_sites_and_pages() {
   door.add_page("/_lambdad/events", [&p](Request request) { return p.event_pages->handle(std::move(request)); });
   door.add_page("/_lambdad/images",
                 [&p](Request request) { return p.ecr->archive_upload().handle(std::move(request)); });
+  door.add_page("/_aws/sqs/messages",
+                [&p](Request request) { return answered(p.sqs->messages_page(std::move(request))); });
   door.add_page("/_lambdad/mail", [&p](Request request) { return p.sns->mail(std::move(request)); });
 }
 

@@ -98,7 +98,8 @@ Async<http::Response> FrontDoor::handle(http::Request request) {
     if (site.is_for(request)) co_return co_await site.handler(std::move(request));
   }
   const std::string_view path = request.path();
-  const bool own = path.starts_with("/_lambdad/") || path.starts_with("/_localstack/") || path == "/metrics";
+  const bool own = path.starts_with("/_lambdad/") || path.starts_with("/_localstack/") || path.starts_with("/_aws/") ||
+                   path == "/metrics";
   if (!own) co_return co_await dispatcher_.handle(std::move(request));
   if (!may_use_own_pages(request)) {
     co_return problem(403, "lambdad's own pages answer only to its own address; see --allow-host");

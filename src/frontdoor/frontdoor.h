@@ -49,8 +49,8 @@ class FrontDoor {
   /// Something beside the AWS API and lambdad's pages, open to everybody: what `is_for` claims goes to `handler`. Sites
   /// are asked first, in the order in which they were added.
   void add_site(std::function<bool(const http::Request&)> is_for, Handler handler);
-  /// A page of lambdad: `path`, which begins with /_lambdad/, and what is below it. `handler` says which methods it
-  /// takes.
+  /// A page of lambdad: `path`, which begins with /_lambdad/ or /_aws/, and what is below it. `handler` says which
+  /// methods it takes.
   void add_page(std::string path, Handler handler);
   Async<http::Response> handle(http::Request request);
 

@@ -247,6 +247,16 @@ bool Connection::checkpoint() {
   return code == SQLITE_OK && total == moved;
 }
 
+Result<void> Connection::sync_wal() {
+  sqlite3_file* wal = nullptr;
+  int code = sqlite3_file_control(handle_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+  if (code != SQLITE_OK) return std::unexpected(error(code, "finding the WAL"));
+  if (wal == nullptr || wal->pMethods == nullptr) return {};  // none has been opened: there is nothing in it
+  code = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
+  if (code != SQLITE_OK) return fail(Errc::kUnavailable, "sqlite {}: syncing the WAL", code);
+  return {};
+}
+
 // --- Opening --------------------------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, Role role, Durability durability) {

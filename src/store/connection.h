@@ -52,6 +52,9 @@ class Connection {
   void rollback();
   std::int64_t total_changes() const;
 
+  /// Makes durable what is in the WAL. A process that was killed may have written commits that it did not live to sync:
+  /// they are visible to the next one, and would be lost with the power although it has acted on them.
+  Result<void> sync_wal();
   /// Pages in the WAL after the last commit.
   int wal_pages() const { return wal_pages_; }
   /// Moves what it can from the WAL into the file without waiting for readers. True when that was everything.

@@ -391,6 +391,7 @@ Result<std::unique_ptr<Database>> Database::open(Loop& loop, std::string path, s
   auto impl = std::make_unique<Impl>(loop, options);
   LD_TRY(impl->writer, Connection::open(path, Connection::Role::kWriter, options.durability));
   LD_TRY_VOID(migrate(*impl->writer, path, migrations));
+  if (options.durability == Durability::kFull) LD_TRY_VOID(impl->writer->sync_wal());
   LD_TRY(impl->reader, Connection::open(path, Connection::Role::kReader, options.durability));
   impl->checkpoint_at = static_cast<int>(options.checkpoint_pages);
   std::unique_ptr<Database> database(new Database(loop));

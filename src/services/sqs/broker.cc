@@ -217,6 +217,13 @@ LiveQueuePtr Broker::find_arn(std::string_view text) const {
   return find(arn->account, arn->region, arn->resource);
 }
 
+LiveQueuePtr Broker::find_anywhere(const std::string& account, const std::string& name) const {
+  for (const auto& [key, queue] : queues_) {
+    if (queue->row.account == account && queue->row.name == name) return queue;
+  }
+  return nullptr;
+}
+
 std::vector<LiveQueuePtr> Broker::list(const std::string& account, const std::string& region,
                                        const std::string& after) const {
   std::vector<LiveQueuePtr> found;

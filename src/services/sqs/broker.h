@@ -79,6 +79,8 @@ class Broker {
 
   LiveQueuePtr find(const std::string& account, const std::string& region, const std::string& name) const;
   LiveQueuePtr find_arn(std::string_view arn) const;
+  /// The first queue of that name in any region of the account.
+  LiveQueuePtr find_anywhere(const std::string& account, const std::string& name) const;
   /// Queues of one account and region whose name is greater than `after`, in order of name.
   std::vector<LiveQueuePtr> list(const std::string& account, const std::string& region, const std::string& after) const;
   std::optional<WallTime> deleted_at(const std::string& account, const std::string& region,

@@ -6,6 +6,7 @@
 #include "services/sqs/broker.h"
 #include "services/sqs/handlers/handlers.h"
 #include "services/sqs/handlers/message_input.h"
+#include "services/sqs/handlers/messages_page.h"
 
 namespace lambdad::sqs {
 
@@ -66,7 +67,9 @@ class SqsService::QueueTarget final : public ports::Target {
 };
 
 SqsService::SqsService(std::unique_ptr<Broker> broker)
-    : broker_(std::move(broker)), target_(std::make_unique<QueueTarget>(*broker_)) {}
+    : broker_(std::move(broker)),
+      target_(std::make_unique<QueueTarget>(*broker_)),
+      messages_page_(std::make_unique<MessagesPage>(*broker_)) {}
 SqsService::~SqsService() = default;
 
 Result<std::unique_ptr<SqsService>> SqsService::open(System& system, Logger& log, Metrics& metrics, Options options) {
@@ -108,6 +111,9 @@ void SqsService::register_operations(aws::Dispatcher& dispatcher) {
   serve.operator()<api::ChangeMessageVisibilityBatch>(change_message_visibility_batch);
 }
 
+http::Response SqsService::messages_page(http::Request request) const {
+  return messages_page_->handle(std::move(request));
+}
 ports::Target& SqsService::target() { return *target_; }
 bool SqsService::healthy() const { return broker_->healthy(); }
 Async<void> SqsService::stop() { return broker_->stop(); }

@@ -1,4 +1,4 @@
-/// Amazon SQS: standard queues. The only header of this folder that others include.
+/// Amazon SQS. The only header of this folder that others include.
 #pragma once
 
 #include <memory>
@@ -6,6 +6,7 @@
 
 #include "aws/dispatcher.h"
 #include "base/error.h"
+#include "http/message.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include "ports/targets.h"
@@ -15,6 +16,7 @@
 namespace lambdad::sqs {
 
 class Broker;
+class MessagesPage;
 
 /// The service: its queues are loaded when it is opened, and it answers what is registered with the dispatcher.
 ///
@@ -42,6 +44,9 @@ class SqsService {
   /// kInvalid (no ARN of a queue, or a body or an attribute that SQS refuses), kUnavailable.
   ports::Target& target();
 
+  /// GET and POST /_aws/sqs/messages...: the messages of a queue, for people; see handlers/messages_page.h.
+  http::Response messages_page(http::Request request) const;
+
   /// False while the store cannot commit.
   bool healthy() const;
   Async<void> stop();
@@ -51,6 +56,7 @@ class SqsService {
   explicit SqsService(std::unique_ptr<Broker> broker);
   std::unique_ptr<Broker> broker_;
   std::unique_ptr<QueueTarget> target_;
+  std::unique_ptr<MessagesPage> messages_page_;
 };
 
 }  // namespace lambdad::sqs

@@ -254,6 +254,48 @@ TEST_F(Standard, TakesUpMessagesOfAnEarlierRunInTheStateTheyHad) {
   EXPECT_EQ(taken.received[0].message.receive_count, 4u);
 }
 
+// --- fair queues ----------------------------------------------------------------------------------------------------
+
+QueuedMessage in_group(RowId row, const std::string& group, WallTime sent_at) {
+  QueuedMessage message = test_message(row, sent_at);
+  auto content = std::make_shared<MessageContent>(message.content->moved(sent_at));
+  content->extras = std::make_unique<MessageContent::Extras>(
+      MessageContent::Extras{.attributes = {}, .trace_header = {}, .group_id = group, .deduplication_id = {}});
+  message.content = std::move(content);
+  return message;
+}
+
+TEST_F(Standard, ServesTheGroupWithTheFewestMessagesInFlightFirst) {
+  for (RowId row = 1; row <= 20; ++row) queue.add(in_group(row, "noisy", at(0s)), at(0s));
+  EXPECT_EQ(queue.take(at(0s), ten()).received.size(), 10u);
+  queue.add(in_group(21, "quiet", at(1s)), at(1s));
+  queue.add(in_group(22, "quiet", at(1s)), at(1s));
+  EXPECT_THAT(rows(queue.take(at(1s), one())), ElementsAre(21));
+  EXPECT_THAT(rows(queue.take(at(1s), one())), ElementsAre(22));
+  EXPECT_THAT(rows(queue.take(at(1s), one())), ElementsAre(11)) << "nobody else waits";
+  for (RowId row = 1; row <= 11; ++row) queue.remove(row);
+  queue.add(in_group(23, "quiet", at(2s)), at(2s));
+  EXPECT_THAT(rows(queue.take(at(2s), one())), ElementsAre(12)) << "quiet has two in flight, noisy none";
+}
+
+TEST_F(Standard, MessagesWithoutAGroupAreNotPutBehind) {
+  queue.add(in_group(1, "g", at(0s)), at(0s));
+  queue.add(in_group(2, "g", at(0s)), at(0s));
+  queue.add(test_message(3, at(1s)), at(1s));
+  EXPECT_THAT(rows(queue.take(at(1s), ten())), ElementsAre(1, 3, 2));
+}
+
+TEST_F(Standard, GroupsForgetWhatReturnsAndGoWithTheirLastMessage) {
+  queue.add(in_group(1, "g", at(0s)), at(0s));
+  queue.add(in_group(2, "g", at(0s)), at(0s));
+  queue.add(in_group(3, "h", at(1s)), at(1s));
+  EXPECT_THAT(rows(queue.take(at(1s), one(30s))), ElementsAre(1));
+  queue.undo(queue.take(at(1s), ten()));
+  EXPECT_THAT(rows(queue.take(at(31s), ten())), ElementsAre(2, 3, 1)) << "1 is in flight no longer";
+  for (RowId row = 1; row <= 3; ++row) queue.remove(row);
+  EXPECT_EQ(queue.groups(), 0u);
+}
+
 // --- against a naive model ------------------------------------------------------------------------------------------
 
 /// The same rules written as scans over one list.

@@ -252,5 +252,86 @@ TEST_F(StoreFiles, UpdateOfADeletedQueueFails) {
   EXPECT_EQ(result.error().code, Errc::kNotFound);
 }
 
+TEST_F(StoreFiles, AcceptancesOfFifoQueuesOutliveTheirMessages) {
+  const QueueRow orders = queue("orders.fifo");
+  const RowId row = store->next_id();
+  QueuedMessage message = test_message(row, at(3s));
+  auto content = std::make_shared<MessageContent>(message.content->moved(at(3s)));
+  content->extras = std::make_unique<MessageContent::Extras>(
+      MessageContent::Extras{.attributes = {}, .trace_header = {}, .group_id = "g", .deduplication_id = "d"});
+  message.content = content;
+  insert(orders.id, {message});
+  receive({.rows = {row}, .received_at = at(5s), .available_at = at(35s), .attempt = "1 again"});
+  reopen();
+  Left left = load();
+  EXPECT_EQ(left.messages.at(row).second.content->deduplication_id(), "d");
+  EXPECT_EQ(left.attempts.at(row), "1 again");
+  receive({.rows = {row}, .received_at = at(36s), .available_at = at(66s), .attempt = {}});
+  EXPECT_EQ(load().attempts.at(row), "") << "the last receive had none";
+  remove({row});
+  reopen();
+  left = load();
+  ASSERT_EQ(left.deduplications.size(), 1u);
+  const DeduplicationRow& accepted = left.deduplications[0];
+  EXPECT_EQ(accepted.row, row);
+  EXPECT_EQ(accepted.queue, orders.id);
+  EXPECT_EQ(accepted.message_id, content->message_id);
+  EXPECT_EQ(accepted.sent_at, at(3s));
+  EXPECT_EQ(accepted.group_id, "g");
+  EXPECT_EQ(accepted.deduplication_id, "d");
+  ok(store->remove_deduplications({row}));
+  EXPECT_TRUE(load().deduplications.empty());
+}
+
+TEST_F(StoreFiles, AStepOfAMoveTaskIsOneWithItsProgress) {
+  const QueueRow orders = queue("orders");
+  const QueueRow dead = queue("dead");
+  const RowId moved = store->next_id();
+  const RowId deleted = store->next_id();
+  insert(dead.id, {test_message(moved, at(0s)), test_message(deleted, at(0s))});
+  receive({.rows = {moved}, .received_at = at(5s), .available_at = at(5s)});
+  remove({deleted});
+  MoveTaskRow task{.id = store->next_id(),
+                   .task_id = "t",
+                   .source = "source",
+                   .destination = "destination",
+                   .per_second = 7,
+                   .failure = {},
+                   .started_at = at(8s),
+                   .to_move = 2};
+  ok(store->save_move_task(task));
+  task.moved = 2;
+  auto redrives = std::make_shared<const std::vector<Store::Redrive>>(
+      std::vector<Store::Redrive>{{.from = moved, .queue = orders.id, .to = test_message(store->next_id(), at(9s))},
+                                  {.from = deleted, .queue = orders.id, .to = test_message(store->next_id(), at(9s))}});
+  done([&](Store::Done after) { store->redrive(redrives, task, std::move(after)); });
+  reopen();
+  Left left = load();
+  ASSERT_EQ(left.messages.size(), 1u) << "what was deleted stays deleted";
+  EXPECT_EQ(left.messages.begin()->first, (*redrives)[0].to.row);
+  EXPECT_EQ(left.messages.begin()->second.first, orders.id);
+  EXPECT_EQ(left.messages.begin()->second.second.receive_count, 0u);
+  ASSERT_EQ(left.move_tasks.size(), 1u);
+  EXPECT_EQ(left.move_tasks[0].task_id, "t");
+  EXPECT_EQ(left.move_tasks[0].source, "source");
+  EXPECT_EQ(left.move_tasks[0].destination, "destination");
+  EXPECT_EQ(left.move_tasks[0].per_second, 7);
+  EXPECT_EQ(left.move_tasks[0].status, MoveTaskRow::Status::kRunning);
+  EXPECT_EQ(left.move_tasks[0].started_at, at(8s));
+  EXPECT_EQ(left.move_tasks[0].to_move, 2);
+  EXPECT_EQ(left.move_tasks[0].moved, 2);
+
+  task.status = MoveTaskRow::Status::kFailed;
+  task.failure = "why";
+  task.moved = 1;  // of a cancel that overtook the step
+  ok(store->save_move_task(task));
+  left = load();
+  EXPECT_EQ(left.move_tasks[0].status, MoveTaskRow::Status::kFailed);
+  EXPECT_EQ(left.move_tasks[0].failure, "why");
+  EXPECT_EQ(left.move_tasks[0].moved, 2);
+  ok(store->remove_move_task(task.id));
+  EXPECT_TRUE(load().move_tasks.empty());
+}
+
 }  // namespace
 }  // namespace lambdad::sqs

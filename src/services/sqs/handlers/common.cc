@@ -6,11 +6,36 @@
 
 namespace lambdad::sqs {
 
+namespace {
+
+/// "eu-west-1", "us-gov-west-1": what may stand for a Region in a URL.
+bool is_region(std::string_view text) {
+  if (std::ranges::count(text, '-') < 2 || text.empty()) return false;
+  const bool has_form =
+      std::ranges::all_of(text, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
+  return has_form && text.back() >= '0' && text.back() <= '9';
+}
+
+std::string_view region_of_host(std::string_view host) {
+  const auto first = host.find('.');
+  if (first == host.npos) return {};
+  const std::string_view rest = host.substr(first + 1);
+  const std::string_view head = host.substr(0, first);
+  const std::string_view second = rest.substr(0, rest.find('.'));
+  if (head == "sqs" && is_region(second)) return second;
+  if (second == "queue" && is_region(head)) return head;
+  return {};
+}
+
+}  // namespace
+
 std::optional<QueueAddress> parse_queue_url(std::string_view url) {
+  QueueAddress address;
   if (const auto scheme = url.find("://"); scheme != url.npos) {
     url.remove_prefix(scheme + 3);
     const auto path = url.find('/');
     if (path == url.npos) return std::nullopt;
+    address.region = region_of_host(url.substr(0, path));
     url.remove_prefix(path);
   }
   if (!url.starts_with('/')) return std::nullopt;
@@ -19,9 +44,14 @@ std::optional<QueueAddress> parse_queue_url(std::string_view url) {
   if (name_at == url.npos || name_at == 0) return std::nullopt;
   const auto account_at = url.rfind('/', name_at - 1);
   if (account_at == url.npos) return std::nullopt;
-  QueueAddress address{.account = std::string(url.substr(account_at + 1, name_at - account_at - 1)),
-                       .name = std::string(url.substr(name_at + 1))};
+  address.account = url.substr(account_at + 1, name_at - account_at - 1);
+  address.name = url.substr(name_at + 1);
   if (address.account.empty() || address.name.empty()) return std::nullopt;
+  constexpr std::string_view kPathForm = "/queue/";
+  const std::string_view before = url.substr(0, account_at);
+  if (before.starts_with(kPathForm) && is_region(before.substr(kPathForm.size()))) {
+    address.region = before.substr(kPathForm.size());
+  }
   return address;
 }
 
@@ -42,7 +72,8 @@ Outcome<LiveQueuePtr> find_queue(const Call& call, std::string_view url) {
     return std::unexpected(
         aws::sqs::invalid_address(fmt::format("The address {} is not valid for this endpoint.", url)));
   }
-  auto queue = call.broker->find(address->account, call.context->region, address->name);
+  const std::string& region = address->region.empty() ? call.context->region : address->region;
+  auto queue = call.broker->find(address->account, region, address->name);
   if (!queue) return std::unexpected(no_such_queue(*call.context));
   return queue;
 }

@@ -11,8 +11,13 @@
 
 namespace lambdad::sqs {
 
-/// Account and name at the end of a queue URL's path, on any host: http://HOST/[queue/REGION/]ACCOUNT/NAME.
+/// What a queue URL says: account and name at the end of its path, and the Region where it has one:
+///
+///   http://HOST/ACCOUNT/NAME              any host; the Region is the request's
+///   http://HOST/queue/REGION/ACCOUNT/NAME
+///   http://sqs.REGION.DOMAIN/ACCOUNT/NAME, http://REGION.queue.DOMAIN/ACCOUNT/NAME
 struct QueueAddress {
+  std::string region;  ///< empty: the URL does not say
   std::string account;
   std::string name;
   bool operator==(const QueueAddress&) const = default;
@@ -22,7 +27,7 @@ std::string queue_url(const aws::RequestContext& context, const LiveQueue& queue
 
 /// QueueDoesNotExist in the words of the request's protocol.
 aws::Error no_such_queue(const aws::RequestContext& context);
-/// The queue of a QueueUrl in the request's region; InvalidAddress when it is no such URL.
+/// The queue of a QueueUrl, in the URL's Region or the request's; InvalidAddress when it is no such URL.
 Outcome<LiveQueuePtr> find_queue(const Call& call, std::string_view url);
 
 /// The gate from our errors to the caller's; the detail goes to the log.

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <array>
 
-#include "base/encoding.h"
 #include "services/sqs/handlers/message_input.h"
+#include "services/sqs/handlers/message_output.h"
 
 namespace lambdad::sqs {
 
@@ -19,21 +19,6 @@ constexpr std::array<std::string_view, 10> kSystemAttributeNames = {"All",
                                                                     "AWSTraceHeader",
                                                                     "DeadLetterQueueSourceArn"};
 
-/// Which system attributes and user attributes the receiver wants to see.
-struct Wanted {
-  std::set<std::string, std::less<>> system;
-  std::vector<std::string> user;
-
-  bool has_system(std::string_view name) const { return system.contains("All") || system.contains(name); }
-  bool has_user(std::string_view name) const {
-    return std::ranges::any_of(user, [name](std::string_view pattern) {
-      if (pattern == "All" || pattern == ".*") return true;
-      if (pattern.ends_with(".*")) return name.starts_with(pattern.substr(0, pattern.size() - 1));
-      return pattern == name;
-    });
-  }
-};
-
 Outcome<Wanted> check_wanted(const aws::sqs::ReceiveMessageRequest& input) {
   Wanted wanted;
   for (const auto* names : {&input.attribute_names, &input.message_system_attribute_names}) {
@@ -47,53 +32,6 @@ Outcome<Wanted> check_wanted(const aws::sqs::ReceiveMessageRequest& input) {
   }
   if (input.message_attribute_names) wanted.user = *input.message_attribute_names;
   return wanted;
-}
-
-aws::sqs::Message to_message(const Call& call, const LiveQueue& queue, const QueuedMessage& received,
-                             const Wanted& wanted) {
-  const MessageContent& content = *received.content;
-  aws::sqs::Message message;
-  message.message_id = content.message_id.text();
-  message.receipt_handle =
-      call.broker->handles().seal({.queue = queue.row.id, .row = received.row, .generation = received.receive_count});
-  message.md5_of_body = hex_encode(std::string_view(reinterpret_cast<const char*>(content.md5_of_body.data()), 16));
-  message.body = content.body;
-
-  std::map<std::string, std::string> system;
-  const auto show = [&](const char* name, std::string value) {
-    if (wanted.has_system(name)) system.emplace(name, std::move(value));
-  };
-  if (!wanted.system.empty()) {
-    show("SenderId", content.sender_id);
-    show("SentTimestamp", std::to_string(to_epoch_ms(content.sent_at)));
-    show("ApproximateReceiveCount", std::to_string(received.receive_count));
-    show("ApproximateFirstReceiveTimestamp", std::to_string(to_epoch_ms(*received.first_received_at)));
-    if (content.extras && !content.extras->trace_header.empty()) show("AWSTraceHeader", content.extras->trace_header);
-    if (content.extras && !content.extras->group_id.empty()) show("MessageGroupId", content.extras->group_id);
-    if (queue.fifo != nullptr) {
-      show("MessageDeduplicationId", content.extras->deduplication_id);
-      show("SequenceNumber", sequence_number(received.row));
-    }
-    if (received.dead_letter_source) show("DeadLetterQueueSourceArn", *received.dead_letter_source);
-  }
-  if (!system.empty()) message.attributes = std::move(system);
-
-  MessageAttributes shown;
-  std::map<std::string, aws::sqs::MessageAttributeValue> values;
-  for (const auto& [name, attribute] : content.attributes()) {
-    if (!wanted.has_user(name)) continue;
-    shown.emplace(name, attribute);
-    aws::sqs::MessageAttributeValue value;
-    value.data_type = attribute.data_type;
-    (attribute.is_binary() ? value.binary_value : value.string_value) = attribute.value;
-    values.emplace(name, std::move(value));
-  }
-  if (!shown.empty()) {
-    // Over what is shown, because that is what the SDKs can check.
-    message.md5_of_message_attributes = md5_of_attributes(shown);
-    message.message_attributes = std::move(values);
-  }
-  return message;
 }
 
 }  // namespace
@@ -134,7 +72,10 @@ Async<Outcome<aws::sqs::ReceiveMessageResult>> receive_message(Call call, aws::s
   if (received->empty()) co_return result;  // without a Messages member, as AWS answers
   result.messages.emplace();
   for (const QueuedMessage& message : *received) {
-    result.messages->push_back(to_message(call, **queue, message, *wanted));
+    aws::sqs::Message shown = to_message(**queue, message, *wanted);
+    shown.receipt_handle = call.broker->handles().seal(
+        {.queue = (*queue)->row.id, .row = message.row, .generation = message.receive_count});
+    result.messages->push_back(std::move(shown));
   }
   co_return result;
 }
