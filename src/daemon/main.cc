@@ -167,6 +167,8 @@ int main(int argc, char** argv) {
                   "Refuse to start when this host cannot enforce every limit");
   serve->add_option("--url-domain", options.url_domain, "Domain under which function URLs are shown")
       ->capture_default_str();
+  serve->add_flag("--aws-api-rates", options.aws_api_rates,
+                  "Refuse calls of Lambda's control plane above AWS's rates: 15/s, GetFunction 100/s, GetPolicy 15/s");
   serve->add_flag("--aws-stream-pace", options.aws_stream_pace,
                   "Slow streamed responses down as AWS does: 6 MiB at once, then 2 MiB/s");
   serve->add_option("--otlp-endpoint", options.otlp_endpoint,

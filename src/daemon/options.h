@@ -34,6 +34,7 @@ struct ServeOptions {
   std::string runtimes_directory;               ///< bootstraps and SDKs; found beside the program when empty
   std::vector<std::string> allowed_hosts;
   std::string url_domain = "localhost";  ///< under which function URLs are shown
+  bool aws_api_rates = false;            ///< refuse calls of Lambda's control plane above AWS's rates
   bool aws_stream_pace = false;          ///< streamed responses as slow as AWS sends them
   std::string otlp_endpoint;             ///< http://HOST:PORT of an OpenTelemetry collector; empty: no spans are made
 };

@@ -48,8 +48,6 @@ namespace {
 
 constexpr unsigned kWorkerThreads = 2;  // unpacking and hashing
 
-// Largest request: CreateFunction with a zip of 50 MB in base64. Source: recorded error text of CreateFunction.
-constexpr std::size_t kRequestBytesMax = 70167211;
 // Everything but Lambda's control plane: 6 MiB payloads and what they are wrapped in.
 constexpr std::size_t kOrdinaryRequestBytesMax = 8 * 1024 * 1024;
 
@@ -58,16 +56,20 @@ bool is_part_of_image(const http::Request& head) {
   return ecr::ArchiveUpload::takes(head) || ecr::Distribution::takes_upload(head);
 }
 
-http::ServerLimits front_limits() {
+http::ServerLimits front_limits(Random& random) {
   http::ServerLimits limits;
   limits.body_bytes_max = kOrdinaryRequestBytesMax;
   limits.body_limit = [](const http::Request& head) {
     if (is_part_of_image(head)) return std::size_t{ecr::kLayerBytesMax};
     const std::string_view path = head.path();
-    // One byte more, so that CreateFunction itself refuses with AWS's text.
-    if (path.starts_with("/2015-03-31/functions") && !path.ends_with("/invocations")) return kRequestBytesMax + 1;
-    if (path.starts_with("/2018-10-31/layers")) return kRequestBytesMax + 1;
+    if (path.starts_with("/2015-03-31/functions") && !path.ends_with("/invocations")) {
+      return lambda::LambdaService::kRequestBytesMax;
+    }
+    if (path.starts_with("/2018-10-31/layers")) return lambda::LambdaService::kRequestBytesMax;
     return kOrdinaryRequestBytesMax;
+  };
+  limits.refuse_body = [&random](const http::Request& head) {
+    return lambda::LambdaService::refuse_body(head, random.uuid_v4());
   };
   limits.stream_body = is_part_of_image;
   return limits;
@@ -262,7 +264,8 @@ Result<void> Daemon::connect() {
           },
           .role_check =
               [&p](const std::string& role) { return p.gate->service_may_assume(role, "lambda.amazonaws.com"); },
-          .account_concurrency = p.ledger.account_limit()});
+          .account_concurrency = p.ledger.account_limit(),
+          .limit_control_rates = p.options.aws_api_rates});
   if (!p.options.otlp_endpoint.empty()) {
     LD_TRY(p.otlp, execution::OtlpExporter::make(p.system, p.log, p.metrics, p.options.otlp_endpoint));
   }
@@ -386,7 +389,7 @@ Result<void> Daemon::connect() {
   open_sites_and_pages();
   add_health_checks();
 
-  p.server = std::make_unique<http::Server>(p.loop, p.host_clock, front_limits(), [&p](http::Request request) {
+  p.server = std::make_unique<http::Server>(p.loop, p.host_clock, front_limits(p.random), [&p](http::Request request) {
     return p.front_door->handle(std::move(request));
   });
   return {};

@@ -180,7 +180,11 @@ Async<void> Connection::run() {
         continue;
       }
       if (parser.state() == RequestParser::State::kRefused) {
-        co_await refuse(parser.refusal());
+        std::optional<Response> words;
+        if (parser.refusal() == Refusal::kBodyTooLarge && set_.limits.refuse_body) {
+          words = set_.limits.refuse_body(parser.head());
+        }
+        co_await (words ? refuse(std::move(*words)) : refuse(parser.refusal()));
         co_return;
       }
     }
@@ -397,7 +401,10 @@ Async<bool> Connection::send_stream(Response* response, ResponseContext context)
 }
 
 Async<void> Connection::refuse(Refusal why) {
-  Response response = Response::text(status_of(why), fmt::format("{}\n", describe(why)));
+  return refuse(Response::text(status_of(why), fmt::format("{}\n", describe(why))));
+}
+
+Async<void> Connection::refuse(Response response) {
   ResponseContext context;
   context.close = true;
   context.date = set_.date_line();

@@ -93,6 +93,7 @@ class Connection {
   Async<Result<std::optional<std::string>>> next_piece(RequestParser* parser);
   Async<bool> send_stream(Response* response, ResponseContext context);
   Async<void> refuse(Refusal why);
+  Async<void> refuse(Response response);
   Async<void> drain();
 
   /// Writes what the socket takes at once; drops what was written from the front of `pieces`.

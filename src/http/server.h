@@ -18,6 +18,9 @@ struct ServerLimits {
   /// Largest body for a request with this head (its body still empty); 413 above. Unset: `body_bytes_max`.
   std::function<std::size_t(const Request& head)> body_limit;
   std::size_t body_bytes_max = 10 * 1024 * 1024;
+  /// What is answered to a body above the limit, in the words of whom the request was for. Unset or nullopt: a
+  /// sentence.
+  std::function<std::optional<Response>(const Request& head)> refuse_body;
   /// Whether the handler gets a request with this head before its body, as Request::body_stream. Asked only when the
   /// body has not come whole with the head. Unset: never.
   std::function<bool(const Request& head)> stream_body;

@@ -25,6 +25,7 @@
 namespace lambdad::http {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
@@ -541,6 +542,20 @@ TEST_F(ServerTest, AClientThatSendsTooMuchStillReadsTheAnswer) {
   EXPECT_TRUE(wire.send(post("/", std::string(5 * 1024 * 1024, 'x'))));
   EXPECT_THAT(wire.read_all(), StartsWith("HTTP/1.1 413 "));
   EXPECT_FALSE(wire.was_reset());
+}
+
+TEST_F(ServerTest, ABodyAboveTheLimitIsRefusedInTheWordsOfItsReceiver) {
+  limits_.refuse_body = [](const Request& head) -> std::optional<Response> {
+    if (head.path() != "/mine") return std::nullopt;
+    return Response::text(413, "not so much");
+  };
+  start();
+  Wire mine(port_);
+  mine.send(post("/mine", std::string(65, 'x')));
+  EXPECT_THAT(mine.read_all(), AllOf(StartsWith("HTTP/1.1 413 "), HasSubstr("not so much")));
+  Wire other(port_);
+  other.send(post("/other", std::string(65, 'x')));
+  EXPECT_THAT(other.read_all(), AllOf(StartsWith("HTTP/1.1 413 "), HasSubstr("The body is too large.")));
 }
 
 TEST_F(ServerTest, Answers100ContinueOnlyToABodyWithinTheLimit) {

@@ -1,8 +1,13 @@
 """Runs the text scripts of tests/conformance (their README has the language)."""
 
+import base64
+import contextlib
 import datetime
+import hashlib
 import json
 import re
+import urllib.error
+import urllib.request
 
 import support
 
@@ -101,6 +106,8 @@ class Runner:
             support.eventually("what is expected", lambda: self.tried(argument.split(None, 1)[1], below))
         elif words[0] == "call":
             self.call(argument, below)
+        elif words[0] == "raw":
+            self.raw(argument, below)
         elif below:
             raise ScriptError("only a call has expectations")
         elif words[0] == "zip":
@@ -154,15 +161,46 @@ class Runner:
         parameters = self.value(rest[0]) if rest else {}
         error = None
         try:
-            answer = plain(self.client(service)._make_api_call(operation, parameters))
+            answer = self.client(service)._make_api_call(operation, parameters)
+            status = answer["ResponseMetadata"]["HTTPStatusCode"]
+            answer = plain(answer)
         except ClientError as e:
             error = e.response
             answer = {}
+        if error is None and (service, operation) not in STATUS_OF_THE_ANSWER:
+            expected = self.client(service).meta.service_model.operation_model(operation).http.get("responseCode", 200)
+            if status != expected:
+                raise ScriptError("status %s, and the model has %s" % (status, expected))
         expects_error = [line for _, line in below if line.startswith("expect error ")]
         if error is not None and not expects_error:
             raise ScriptError("refused: %s %s" % (error["ResponseMetadata"]["HTTPStatusCode"], error["Error"]))
         for number, line in below:
             self.expectation(number, line, answer, error)
+
+    def raw(self, text, below):
+        """A request as it is on the wire: what it answers is {"status", "headers", "body"}. A whole URL is fetched as it is."""
+        method, target, *document = text.split(None, 2)
+        target = re.sub(r"\$(\w+)", lambda m: self.saved.get(m.group(1), m.group(0)), target)
+        if target.startswith("http"):
+            try:
+                with urllib.request.urlopen(urllib.request.Request(target, method=method), timeout=60) as answer:
+                    status, headers, content = answer.status, answer.headers, answer.read()
+            except urllib.error.HTTPError as e:
+                status, headers, content = e.code, e.headers, e.read()
+        else:
+            body = document[0].encode() if document else b""
+            if body.startswith(b"{"):
+                body = json.dumps(self.value(document[0]), default=lambda b: base64.b64encode(b).decode()).encode()
+            status, headers, content = self.daemon.request(method, target, body)
+        try:
+            content = json.loads(content) if content else None
+        except ValueError:
+            content = {"sha256": base64.b64encode(hashlib.sha256(content).digest()).decode()}
+        answer = {"status": status, "headers": {name.lower(): value for name, value in headers.items()}, "body": content}
+        if not below:
+            raise ScriptError("a raw request has expectations")
+        for number, line in below:
+            self.expectation(number, line, answer, None)
 
     def expectation(self, number, line, answer, error):
         def wrong(what):
@@ -175,13 +213,15 @@ class Runner:
             if not there:
                 raise wrong("not there, in %s" % answer)
             self.saved[name] = str(value)
-        elif rest.startswith("error "):
+        elif kind == "expect" and rest.startswith("error "):
             if error is None:
                 raise wrong("it succeeded: %s" % answer)
             status, type_, *message = rest.removeprefix("error ").split(None, 2)
             seen = (error["ResponseMetadata"]["HTTPStatusCode"], error["Error"]["Code"], error["Error"]["Message"])
             if seen[:2] != (int(status), type_) or message and not matches(self.value(message[0]), seen[2]):
                 raise wrong("it is %s %s %s" % (seen[0], seen[1], json.dumps(seen[2])))
+        elif kind != "expect":
+            raise wrong("unknown")
         elif rest.startswith("absent "):
             there, value = find(answer, rest.removeprefix("absent ").strip())
             if there:
@@ -196,6 +236,10 @@ class Runner:
                 raise wrong("it is %s" % (json.dumps(value, default=str) if there else "not there, in %s" % answer))
 
 
+# Where the model has one status and the answer says which it is.
+STATUS_OF_THE_ANSWER = {("lambda", operation) for operation in ("DeleteFunction", "Invoke", "InvokeWithResponseStream", "InvokeAsync")}
+
+
 def plain(node):
     """An answer without boto3's own additions; streams read, bytes as text."""
     if isinstance(node, dict):
@@ -204,4 +248,7 @@ def plain(node):
         return [plain(each) for each in node]
     if hasattr(node, "read"):
         node = node.read()
+    elif hasattr(node, "get_initial_response"):  # an event stream
+        with contextlib.closing(node):
+            return [plain(event) for event in node]
     return node.decode() if isinstance(node, bytes) else node

@@ -52,6 +52,9 @@ class Language(unittest.TestCase):
                      "call lambda ListFunctions {}\n  expect error 400 X\n",
                      'call lambda GetFunction {"FunctionName": "f"}\n',
                      'call lambda GetFunction {"FunctionName": "f"}\n  expect error 404 ResourceNotFoundException "no"\n',
+                     "raw GET /2015-03-31/functions\n",
+                     "raw GET /2015-03-31/functions\n  expect status == 404\n",
+                     'raw GET /2015-03-31/functions\n  expect body == {"Functions": ["f"]}\n',
                      "jump\n"):
             script = daemon.directory / "script.aws"
             script.write_text(text)

@@ -83,6 +83,11 @@ class Service:
             if "enum" not in self.shapes.get(shape, {}):
                 fail(f"corrections.json: {name} has no enum {shape}")
             del self.shapes[shape]["enum"]
+        for path in self.fixes.get("optionalMembers", []):
+            shape, _, member = path.partition(".")
+            if member not in self.shapes.get(shape, {}).get("required", []):
+                fail(f"corrections.json: {name} has no required member {path}")
+            self.shapes[shape]["required"].remove(member)
         self.operations = self.model["operations"]
         for operation in self.served:
             if operation not in self.operations:

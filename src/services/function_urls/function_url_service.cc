@@ -111,8 +111,7 @@ FunctionUrlService::FunctionUrlService(System& system, Logger& log, Metrics& met
       busy_(system.loop),
       tasks_(system.loop) {
   catalog_.on_change([this](const ports::FunctionRef& function) {
-    if (store_ == nullptr || tasks_.stopping() || of_function(function).empty() || function_exists(function)) return;
-    tasks_.spawn("function url removal", remove_all(function));
+    if (store_ != nullptr && !tasks_.stopping() && !function_exists(function)) drop_all(function);
   });
 }
 

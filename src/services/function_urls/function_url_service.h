@@ -90,8 +90,9 @@ class FunctionUrlService {
   void show(UrlConfig config);
   void forget(const UrlConfig& config);
   Async<Result<void>> erase(UrlConfig config);
-  /// Removes the URLs of a function that has gone.
-  Async<void> remove_all(ports::FunctionRef function);
+  /// The URLs of a function that has gone: nobody sees them any more when this returns; their rows go later.
+  void drop_all(const ports::FunctionRef& function);
+  Async<void> remove_rows(std::vector<ConfigPtr> dropped);
   std::string new_id();
   std::string new_trace_header();
   aws::Error failure(const Context& context, const Error& cause);

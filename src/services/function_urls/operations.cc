@@ -97,7 +97,7 @@ Async<aws::Outcome<api::CreateFunctionUrlConfigResponse>> FunctionUrlService::cr
   const ports::FunctionRef function = config.function;
   show(std::move(config));
   // Deleted while its URL was made: its removal did not see the URL.
-  if (!function_exists(function)) tasks_.spawn("function url removal", remove_all(function));
+  if (!function_exists(function) && !tasks_.stopping()) drop_all(function);
   co_return out;
 }
 
@@ -215,15 +215,20 @@ Async<Result<void>> FunctionUrlService::erase(UrlConfig config) {
   co_return removed;
 }
 
-Async<void> FunctionUrlService::remove_all(ports::FunctionRef function) {
+void FunctionUrlService::drop_all(const ports::FunctionRef& function) {
+  std::vector<ConfigPtr> dropped = of_function(function);
+  if (dropped.empty()) return;
+  for (const ConfigPtr& config : dropped) forget(*config);
+  tasks_.spawn("function url removal", remove_rows(std::move(dropped)));
+}
+
+Async<void> FunctionUrlService::remove_rows(std::vector<ConfigPtr> dropped) {
   auto token = system_.activity.begin();
-  for (const ConfigPtr& config : of_function(function)) {
+  for (const ConfigPtr& config : dropped) {
+    // After a change that is being stored.
     auto guard = co_await busy_.acquire(config->function.arn().str());
-    // Made anew under the same name meanwhile: its URLs are new ones too, and this one is not.
-    auto now = by_id_.find(config->id);
-    if (now == by_id_.end()) continue;
-    auto erased = co_await erase(*config);
-    if (!erased) log_.error("function_url_not_removed", {{"id", config->id}, {"reason", erased.error().detail}});
+    auto removed = co_await store_->remove(config->id);
+    if (!removed) log_.error("function_url_not_removed", {{"id", config->id}, {"reason", removed.error().detail}});
   }
 }
 

@@ -93,10 +93,13 @@ Async<Result<void>> Functions::load() {
   if (!stored) co_return fail_with(stored.error(), "loading functions");
   for (Function& function : *stored) show(std::move(function));
   loaded_ = true;
+  co_return Result<void>();
+}
+
+void Functions::resume() {
   for (const auto& [key, entry] : entries_) {
     if (entry.function->in_progress()) finish_later(*entry.function);
   }
-  co_return Result<void>();
 }
 
 Async<void> Functions::stop() { co_await tasks_.stop(); }

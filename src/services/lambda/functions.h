@@ -26,7 +26,7 @@ namespace lambdad::lambda {
 /// Reads come from memory. A change is: lock() the function, look it up again, make a new value, commit() it. After the
 /// commit the new value is what everybody sees; nobody sees it before. A change of code or configuration is finished by
 /// a task of this class: it unpacks the code, then commits the finished state with a second revision id. What was
-/// unfinished when the process ended is finished after load().
+/// unfinished when the process ended is finished after resume().
 ///
 /// Snapshots given out by resolve() hold their packages, so running environments keep their code. They are made when
 /// they are first asked for. Provisioned concurrency is told to the provisioner, once there is one, whenever it
@@ -38,8 +38,11 @@ class Functions final : public ports::FunctionCatalog {
   Functions(const Functions&) = delete;
   Functions& operator=(const Functions&) = delete;
 
-  /// Reads the stored functions and goes on with unfinished changes. Once, before anything else.
+  /// Reads the stored functions. Once, before anything else.
   Async<Result<void>> load();
+  /// Goes on with the changes that were unfinished when they were stored. Once, after load(), when the package store
+  /// has started: it unpacks.
+  void resume();
   Async<void> stop();
   /// Waits until no change is being finished.
   Async<void> settle() { co_await tasks_.drain(); }

@@ -67,7 +67,7 @@ Result<std::optional<std::vector<std::string>>> texts_from(const json::Value& do
 aws::Outcome<void> check_package_members(const api::CreateFunctionRequest& in) {
   if (in.package_type.value_or("Zip") == "Image") {
     if (in.runtime || in.handler || in.layers) return refuse(kNoRuntimeForImages);
-    if (in.code.zip_file || !in.code.image_uri) {
+    if (in.code.zip_file || in.code.s3_bucket || in.code.s3_key || !in.code.image_uri) {
       return refuse("Please provide ImageUri when creating a function with packageType Image.");
     }
     if (in.code_signing_config_arn && !in.code_signing_config_arn->empty()) return refuse(kNoSigningForImages);
@@ -78,7 +78,6 @@ aws::Outcome<void> check_package_members(const api::CreateFunctionRequest& in) {
   if (!in.runtime || !in.handler) {
     return refuse("Runtime and Handler are mandatory parameters for functions created with deployment packages.");
   }
-  if (!in.code.zip_file) return refuse("Please provide a source for function code.");
   return {};
 }
 
@@ -86,13 +85,12 @@ aws::Outcome<void> check_package_members(const Settings& settings, const api::Up
   if (settings.image && !in.image_uri) {
     return refuse("Please provide ImageUri when updating a function with packageType Image.");
   }
-  if (settings.image && in.zip_file) {
-    return refuse("Please don't provide ZipFile when updating a function with packageType Image.");
+  if (settings.image && (in.zip_file || in.s3_bucket || in.s3_key)) {
+    return refuse("Please don't provide ZipFile or an object of S3 when updating a function with packageType Image.");
   }
   if (!settings.image && in.image_uri) {
     return refuse("Please don't provide ImageUri when updating a function with packageType Zip.");
   }
-  if (!settings.image && !in.zip_file) return refuse("Please provide a source for function code.");
   return {};
 }
 

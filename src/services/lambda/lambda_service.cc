@@ -1,5 +1,8 @@
 #include "services/lambda/lambda_service.h"
 
+#include "aws/protocol.h"
+#include "aws/router.h"
+#include "services/lambda/control_rates.h"
 #include "services/lambda/functions.h"
 #include "services/lambda/handlers/handlers.h"
 #include "services/lambda/policy.h"
@@ -25,13 +28,32 @@ struct LambdaService::Impl {
                .account_concurrency = options.account_concurrency,
                .code_url_key = system.random.bytes(32)} {
     LD_CHECK(lambda.runtime_check != nullptr);
+    if (options.limit_control_rates) control_rates.emplace();
   }
 
+  /// An operation of the control plane.
   template <class Op, class Handler>
   void serve(aws::Dispatcher& dispatcher, Handler handler) {
     dispatcher.serve<Op>([this, handler](aws::RequestContext& context, typename Op::Input input) {
+      if (control_rates &&
+          !control_rates->take(context.account, context.region, context.operation, lambda.system.host_clock.mono())) {
+        return throttled<typename Op::Output>();
+      }
       return handler(&lambda, &context, std::move(input));
     });
+  }
+  template <class Op, class Handler>
+  void serve_invocation(aws::Dispatcher& dispatcher, Handler handler) {
+    dispatcher.serve<Op>([this, handler](aws::RequestContext& context, typename Op::Input input) {
+      return handler(&lambda, &context, std::move(input));
+    });
+  }
+  template <class Output>
+  static Reply<Output> throttled() {
+    aws::Error error = api::too_many_requests("Rate exceeded");
+    error.members.set("Reason", "CallerRateLimitExceeded");
+    error.retry_after = "1";
+    co_return std::unexpected(std::move(error));
   }
 
   LambdaStore store;
@@ -41,6 +63,7 @@ struct LambdaService::Impl {
   Layers layers;
   CodeSigningConfigs code_signing;
   Lambda lambda;
+  std::optional<ControlRates> control_rates;  // when AWS's rates are kept
 };
 
 LambdaService::LambdaService(System& system, Logger& log, store::Database& database, package::PackageStore& packages,
@@ -56,7 +79,10 @@ Async<Result<void>> LambdaService::start() {
   LD_CO_TRY_VOID(co_await impl_->layers.load());
   LD_CO_TRY_VOID(co_await impl_->code_signing.load());
   LD_CO_TRY_VOID(co_await impl_->functions.load());
-  co_return co_await impl_->packages.start();
+  // Then unpacking, in directories that the package store has cleaned up.
+  LD_CO_TRY_VOID(co_await impl_->packages.start());
+  impl_->functions.resume();
+  co_return Result<void>();
 }
 
 Async<void> LambdaService::stop() { co_await impl_->functions.stop(); }
@@ -64,6 +90,7 @@ Async<void> LambdaService::settle() { co_await impl_->functions.settle(); }
 void LambdaService::set_images(package::ImageSources& images) { impl_->functions.set_images(images); }
 void LambdaService::set_invoker(ports::FunctionInvoker& invoker) { impl_->lambda.invoker = &invoker; }
 void LambdaService::set_stream_invoker(ports::StreamInvoker& invoker) { impl_->lambda.stream_invoker = &invoker; }
+void LambdaService::set_object_reader(ports::ObjectReader& objects) { impl_->lambda.objects = &objects; }
 void LambdaService::set_targets(ports::Targets& targets) { impl_->lambda.targets = &targets; }
 ports::FunctionCatalog& LambdaService::catalog() { return impl_->functions; }
 
@@ -95,8 +122,8 @@ void LambdaService::serve(aws::Dispatcher& dispatcher) {
   impl_->serve<api::UpdateFunctionCode>(dispatcher, update_function_code);
   impl_->serve<api::UpdateFunctionConfiguration>(dispatcher, update_function_configuration);
   impl_->serve<api::DeleteFunction>(dispatcher, delete_function);
-  impl_->serve<api::Invoke>(dispatcher, invoke);
-  impl_->serve<api::InvokeWithResponseStream>(dispatcher, invoke_with_response_stream);
+  impl_->serve_invocation<api::Invoke>(dispatcher, invoke);
+  impl_->serve_invocation<api::InvokeWithResponseStream>(dispatcher, invoke_with_response_stream);
   impl_->serve<api::PutFunctionEventInvokeConfig>(dispatcher, put_function_event_invoke_config);
   impl_->serve<api::UpdateFunctionEventInvokeConfig>(dispatcher, update_function_event_invoke_config);
   impl_->serve<api::GetFunctionEventInvokeConfig>(dispatcher, get_function_event_invoke_config);
@@ -109,7 +136,7 @@ void LambdaService::serve(aws::Dispatcher& dispatcher) {
   impl_->serve<api::TagResource>(dispatcher, tag_resource);
   impl_->serve<api::UntagResource>(dispatcher, untag_resource);
   impl_->serve<api::ListTags>(dispatcher, list_tags);
-  impl_->serve<api::InvokeAsync>(dispatcher, invoke_async);
+  impl_->serve_invocation<api::InvokeAsync>(dispatcher, invoke_async);
   impl_->serve<api::PublishVersion>(dispatcher, publish_version);
   impl_->serve<api::CreateAlias>(dispatcher, create_alias);
   impl_->serve<api::GetAlias>(dispatcher, get_alias);
@@ -161,6 +188,23 @@ Async<http::Response> LambdaService::code_download(http::Request request) {
   response.headers.set("Content-Type", "application/zip");
   response.body = std::move(*zip);
   co_return response;
+}
+
+// Recorded: 413 without a Type, and Invoke goes by another name.
+std::optional<http::Response> LambdaService::refuse_body(const http::Request& head, std::string request_id) {
+  aws::Router router;
+  router.add(api::service());
+  const aws::Route route = router.route(head, nullptr);
+  if (route.operation == nullptr) return std::nullopt;
+  std::string_view name = route.operation->name;
+  std::size_t limit = kRequestBytesMax + 1;
+  if (name == "Invoke" || name == "InvokeWithResponseStream") limit = kSyncPayloadBytesMax;
+  if (name == "InvokeAsync") limit = kInvokeAsyncBytesMax;
+  if (name == "Invoke") name = "InvokeFunction";
+  aws::Error error = api::request_entity_too_large(
+      fmt::format("Request must be smaller than {} bytes for the {} operation", limit, name));
+  error.has_type_member = false;
+  return aws::encode_error(route.protocol, route.service, error, request_id);
 }
 
 }  // namespace lambdad::lambda

@@ -11,6 +11,7 @@
 #include "package/image_sources.h"
 #include "package/package_store.h"
 #include "ports/functions.h"
+#include "ports/objects.h"
 #include "ports/response_stream.h"
 #include "ports/targets.h"
 #include "services/lambda/runtimes.h"
@@ -30,7 +31,8 @@ class LambdaService {
     RuntimeCheck runtime_check;  ///< whether this host has what a runtime needs
     /// Whether Lambda may assume this execution role; unset: any.
     std::function<bool(const std::string& role_arn)> role_check;
-    int account_concurrency = 1000;  ///< of an account in a region
+    int account_concurrency = 1000;    ///< of an account in a region
+    bool limit_control_rates = false;  ///< refuse calls of the control plane above AWS's rates (control_rates.h)
   };
   /// `database` was opened with migrations().
   LambdaService(System& system, Logger& log, store::Database& database, package::PackageStore& packages,
@@ -38,7 +40,7 @@ class LambdaService {
   ~LambdaService();
   static std::span<const store::Migration> migrations();
 
-  /// Reads what is stored, then starts the package store. Before the first request.
+  /// Reads what is stored, starts the package store, then goes on with unfinished changes. Before the first request.
   Async<Result<void>> start();
   Async<void> stop();
   /// Waits until every change that was begun is finished. For tests and for an orderly shutdown.
@@ -52,6 +54,8 @@ class LambdaService {
   void set_invoker(ports::FunctionInvoker& invoker);
   /// Without one InvokeWithResponseStream answers ServiceException.
   void set_stream_invoker(ports::StreamInvoker& invoker);
+  /// Where code in S3 is read. Without one no bucket exists.
+  void set_object_reader(ports::ObjectReader& objects);
   /// What destinations and dead-letter queues may name; without, no destination is served.
   void set_targets(ports::Targets& targets);
   ports::FunctionCatalog& catalog();
@@ -64,6 +68,11 @@ class LambdaService {
   /// names. 403 for a token that is wrong or too old, 404 when no function has this code any more.
   Async<http::Response> code_download(http::Request request);
   static constexpr std::string_view kCodePath = "/_lambdad/code/";
+
+  /// Body of the largest request: CreateFunction with a zip of 50 MB in base64. Source: recorded error text.
+  static constexpr std::size_t kRequestBytesMax = 70'167'210;
+  /// The answer to a request whose body is larger than it may be; nullopt when it is not for this API.
+  static std::optional<http::Response> refuse_body(const http::Request& head, std::string request_id);
 
  private:
   struct Impl;

@@ -369,7 +369,9 @@ TEST_F(LambdaServiceTest, WhatIsNotServedIsRefusedByName) {
   const std::pair<json::Object, std::string> cases[] = {
       {{{"PublishTo", "LATEST_PUBLISHED"}}, "PublishTo"},
       {{{"KMSKeyArn", "arn:aws:kms:us-east-1:111122223333:key/k"}}, "KMSKeyArn"},
-      {{{"Code", json::Object{{"S3Bucket", "bucket"}, {"S3Key", "k"}}}}, "S3Bucket"},
+      {{{"Code", json::Object{{"ZipFile", base64_encode(test_zip())},
+                              {"SourceKMSKeyArn", "arn:aws:kms:us-east-1:111122223333:key/k"}}}},
+       "SourceKMSKeyArn"},
       {{{"SnapStart", json::Object{{"ApplyOn", "PublishedVersions"}}}}, "SnapStart"},
       {{{"DeadLetterConfig", json::Object{{"TargetArn", "arn:aws:sns:us-east-1:111122223333:t"}}}}, "DeadLetterConfig"},
       {{{"VpcConfig", json::Object{{"SubnetIds", json::Array{"subnet-1"}}}}}, "VpcConfig"},
@@ -383,6 +385,42 @@ TEST_F(LambdaServiceTest, WhatIsNotServedIsRefusedByName) {
   // Members that carry nothing are no request for them.
   EXPECT_EQ(world.create("f", {{"Publish", false}, {"Layers", json::Array{}}, {"VpcConfig", json::Object{}}}).status,
             201);
+}
+
+/// Has one object.
+struct OneObject final : ports::ObjectReader {
+  Async<std::expected<std::string, Refusal>> read(Object object, std::size_t bytes_max) override {
+    asked.push_back(object);
+    if (object.bucket != "code" || object.key != "app.zip") {
+      co_return std::unexpected(Refusal{"NoSuchKey", "The specified key does not exist."});
+    }
+    if (content.size() > bytes_max) co_return std::unexpected(Refusal{"EntityTooLarge", "too large"});
+    co_return content;
+  }
+  std::string content = test_zip();
+  std::vector<Object> asked;
+};
+
+TEST_F(LambdaServiceTest, CodeIsReadFromS3) {
+  OneObject objects;
+  world.service->set_object_reader(objects);
+  auto created = world.create("f", {{"Code", json::Object{{"S3Bucket", "code"}, {"S3Key", "app.zip"}}}});
+  EXPECT_EQ(created.status, 201) << created.body;
+  EXPECT_EQ(World::at(created, "CodeSha256"), World::at(world.create("g"), "CodeSha256"));
+  expect_error(world.create("h", {{"Code", json::Object{{"S3Bucket", "code"}, {"S3Key", "other"}}}}), 400,
+               "InvalidParameterValueException",
+               "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not "
+               "exist.");
+  auto updated = world.send("PUT", "/2015-03-31/functions/f/code",
+                            R"({"S3Bucket": "code", "S3Key": "app.zip", "S3ObjectVersion": "v7"})");
+  EXPECT_EQ(updated.status, 200) << updated.body;
+  auto layer =
+      world.send("POST", "/2018-10-31/layers/l/versions", R"({"Content": {"S3Bucket": "code", "S3Key": "app.zip"}})");
+  EXPECT_EQ(layer.status, 201) << layer.body;
+  ASSERT_EQ(objects.asked.size(), 4u);
+  EXPECT_EQ(objects.asked[2].version, "v7");
+  EXPECT_EQ(objects.asked[2].account, kTestAccount);
+  world.settle();
 }
 
 TEST_F(LambdaServiceTest, AMissingInterpreterIsSaidInWords) {

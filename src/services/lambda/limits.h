@@ -18,6 +18,8 @@ inline constexpr int kMemoryMbMax = 10'240;
 inline constexpr int kEphemeralStorageMbDefault = 512;
 inline constexpr std::size_t kEnvironmentBytesMax = 4096;  ///< of the variables as compact JSON
 inline constexpr std::size_t kTagsMax = 50;
+inline constexpr std::size_t kTagKeyLengthMax = 128;
+inline constexpr std::size_t kTagValueLengthMax = 256;
 
 inline constexpr std::uint64_t kZipBytesMax = 52'428'800;          ///< direct upload, 50 MB
 inline constexpr std::uint64_t kUnzippedBytesMax = 262'144'000;    ///< 250 MB

@@ -36,6 +36,11 @@ constexpr std::array kReservedVariables = {"_HANDLER"sv,
                                            "LAMBDA_TASK_ROOT"sv,
                                            "LAMBDA_RUNTIME_DIR"sv};
 
+std::size_t count_characters(std::string_view utf8) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(utf8, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
 std::unexpected<aws::Error> above_maximum(std::string_view member, int value, int maximum) {
   return std::unexpected(aws::validation_error(fmt::format(
       "1 validation error detected: Value '{}' at '{}' failed to satisfy constraint: Member must have value "
@@ -86,9 +91,21 @@ aws::Outcome<std::string> check_architectures(const std::optional<std::vector<st
                   wanted, host_architecture())));
 }
 
-aws::Outcome<void> check_tag_count(std::size_t count) {
-  if (count <= kTagsMax) return {};
-  return std::unexpected(api::invalid_parameter_value("Number of tags exceeds resource tag limit."));
+aws::Outcome<void> check_tags(const std::map<std::string, std::string>& tags) {
+  auto refuse = [](std::string text) { return std::unexpected(api::invalid_parameter_value(std::move(text))); };
+  if (tags.size() > kTagsMax) return refuse("Number of tags exceeds resource tag limit.");
+  for (const auto& [key, value] : tags) {
+    const std::size_t length = count_characters(key);
+    if (length < 1 || length > kTagKeyLengthMax) {
+      return refuse(fmt::format("The tag key '{}' must have 1 to {} characters.", key, kTagKeyLengthMax));
+    }
+    if (key.starts_with("aws:"))
+      return refuse(fmt::format("The tag key '{}' begins with aws:, which is reserved.", key));
+    if (count_characters(value) > kTagValueLengthMax) {
+      return refuse(fmt::format("The value of the tag '{}' must have at most {} characters.", key, kTagValueLengthMax));
+    }
+  }
+  return {};
 }
 
 aws::Outcome<void> apply_change(SettingsChange change, std::string_view operation, const std::string& function_name,

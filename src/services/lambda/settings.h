@@ -60,6 +60,8 @@ aws::Outcome<std::string> check_architectures(const std::optional<std::vector<st
 /// "x86_64" or "arm64".
 std::string host_architecture();
 
-aws::Outcome<void> check_tag_count(std::size_t count);
+/// At most 50; keys of 1 to 128 characters that do not begin with "aws:", values of at most 256.
+/// Source: Lambda Developer Guide, "Using tags on Lambda functions"; the texts about keys and values are ours.
+aws::Outcome<void> check_tags(const std::map<std::string, std::string>& tags);
 
 }  // namespace lambdad::lambda

@@ -163,8 +163,10 @@ Reply<api::GetFunctionCodeSigningConfigResponse> get_function_code_signing_confi
   if (!ref) co_return std::unexpected(std::move(ref.error()));
   auto found = find_function(*lambda, *ref);
   if (!found) co_return std::unexpected(std::move(found.error()));
-  co_return api::GetFunctionCodeSigningConfigResponse{.code_signing_config_arn = (*found)->code_signing_config,
-                                                      .function_name = (*found)->name};
+  const Function& function = **found;
+  if (function.code_signing_config.empty()) co_return api::GetFunctionCodeSigningConfigResponse{};  // recorded
+  co_return api::GetFunctionCodeSigningConfigResponse{.code_signing_config_arn = function.code_signing_config,
+                                                      .function_name = function.name};
 }
 
 Reply<aws::Unit> delete_function_code_signing_config(Lambda* lambda, aws::RequestContext* context,

@@ -128,6 +128,31 @@ aws::Outcome<void> check_unzipped_size(const Settings& settings) {
                   kUnzippedBytesMax, total)));
 }
 
+Async<aws::Outcome<std::string>> read_code(Lambda* lambda, const aws::RequestContext* context, CodeSource source,
+                                           std::string_view missing) {
+  const bool named = source.bucket || source.key || source.version;
+  if (source.zip && named) {
+    co_return std::unexpected(
+        api::invalid_parameter_value("Please do not provide other FunctionCode parameters when providing a ZipFile."));
+  }
+  if (source.zip) co_return std::move(*source.zip);
+  if (!source.bucket || !source.key) co_return std::unexpected(api::invalid_parameter_value(std::string(missing)));
+  std::expected<std::string, ports::ObjectReader::Refusal> object =
+      std::unexpected(ports::ObjectReader::Refusal{"NoSuchBucket", "The specified bucket does not exist"});
+  if (lambda->objects != nullptr) {
+    object = co_await lambda->objects->read({.account = context->account,
+                                             .region = context->region,
+                                             .bucket = std::move(*source.bucket),
+                                             .key = std::move(*source.key),
+                                             .version = std::move(source.version).value_or("")},
+                                            kZipBytesMax);
+  }
+  if (object) co_return std::move(*object);
+  co_return std::unexpected(api::invalid_parameter_value(
+      fmt::format("Error occurred while GetObject. S3 Error Code: {}. S3 Error Message: {}", object.error().code,
+                  object.error().message)));
+}
+
 Async<aws::Outcome<package::PackageStore::Stored>> store_code(Lambda* lambda, const aws::RequestContext* context,
                                                               std::string zip) {
   if (auto size = check_zip_size(zip); !size) co_return std::unexpected(std::move(size.error()));

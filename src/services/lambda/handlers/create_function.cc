@@ -36,7 +36,7 @@ Reply<api::FunctionConfiguration> create_function(Lambda* lambda, aws::RequestCo
   if (!architecture) co_return std::unexpected(std::move(architecture.error()));
   settings.architecture = std::move(*architecture);
   function.tags = std::move(in.tags).value_or(std::map<std::string, std::string>());
-  if (auto tags = check_tag_count(function.tags.size()); !tags) co_return std::unexpected(std::move(tags.error()));
+  if (auto tags = check_tags(function.tags); !tags) co_return std::unexpected(std::move(tags.error()));
 
   KeyedMutex::Guard signing_guard;
   if (in.code_signing_config_arn && !in.code_signing_config_arn->empty()) {
@@ -45,6 +45,16 @@ Reply<api::FunctionConfiguration> create_function(Lambda* lambda, aws::RequestCo
     if (lambda->code_signing.find(function.code_signing_config) == nullptr) {
       co_return std::unexpected(code_signing_config_not_found(function.code_signing_config));
     }
+  }
+  aws::Outcome<std::string> zip;
+  if (!in.code.image_uri) {
+    zip = co_await read_code(lambda, context,
+                             {.zip = std::move(in.code.zip_file),
+                              .bucket = std::move(in.code.s3_bucket),
+                              .key = std::move(in.code.s3_key),
+                              .version = std::move(in.code.s3_object_version)},
+                             kNoFunctionCode);
+    if (!zip) co_return std::unexpected(std::move(zip.error()));
   }
   auto guard = co_await lambda->functions.lock(*ref);
   if (lambda->functions.find(*ref) != nullptr) {
@@ -65,8 +75,8 @@ Reply<api::FunctionConfiguration> create_function(Lambda* lambda, aws::RequestCo
     image = std::move(*taken);
     if (in.image_config) set_image_config(std::move(*in.image_config), settings);
   } else {
-    settings.code_size = static_cast<std::int64_t>(in.code.zip_file->size());
-    auto code = co_await store_code(lambda, context, std::move(*in.code.zip_file));
+    settings.code_size = static_cast<std::int64_t>(zip->size());
+    auto code = co_await store_code(lambda, context, std::move(*zip));
     if (!code) co_return std::unexpected(std::move(code.error()));
     package = std::move(code->package);
     settings.code_sha256 = package->sha256;

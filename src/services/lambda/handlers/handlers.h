@@ -4,6 +4,7 @@
 
 #include "aws/dispatcher.h"
 #include "aws/gen/lambda.h"
+#include "ports/objects.h"
 #include "ports/response_stream.h"
 #include "ports/targets.h"
 #include "services/lambda/code_signing.h"
@@ -26,6 +27,7 @@ struct Lambda {
   std::function<bool(const std::string& role_arn)> role_check;
   ports::FunctionInvoker* invoker = nullptr;
   ports::StreamInvoker* stream_invoker = nullptr;
+  ports::ObjectReader* objects = nullptr;  ///< null: there is no bucket
   ports::Targets* targets = nullptr;
   int account_concurrency = 0;
   std::string code_url_key;  ///< secret of this process
@@ -180,6 +182,8 @@ struct InvocationInput {
 /// The invocation that `in` asks for, when nothing about the request is wrong.
 aws::Outcome<ports::InvocationRequest> check_invocation(Lambda& lambda, const aws::RequestContext& context,
                                                         InvocationInput in);
+/// The trace that an accepted invocation belongs to, its caller's or a new one, is answered in X-Amzn-Trace-Id.
+void answer_trace(const Lambda& lambda, aws::RequestContext& context, ports::InvocationRequest& request);
 /// The answer to an invocation whose function has not run.
 aws::Error invocation_failure(Lambda& lambda, const aws::RequestContext& context, const ports::FunctionRef& function,
                               const ports::InvocationOutcome& outcome);
@@ -196,6 +200,18 @@ aws::Outcome<std::vector<LayerUse>> resolve_layers(const Lambda& lambda, const a
 std::vector<package::PackageStore::Ref> hold_layers(const Lambda& lambda, const Settings& settings);
 /// Code and layers together must not be larger than AWS allows.
 aws::Outcome<void> check_unzipped_size(const Settings& settings);
+/// Where the code of a function or layer comes from.
+struct CodeSource {
+  std::optional<std::string> zip;
+  std::optional<std::string> bucket;
+  std::optional<std::string> key;
+  std::optional<std::string> version;
+};
+inline constexpr std::string_view kNoFunctionCode = "Please provide a source for function code.";
+/// The zip's bytes: what was sent, or an object of S3. InvalidParameterValueException unless exactly one source is
+/// named whole, and with S3's words when it does not give the object. `missing`: AWS's text when nothing is named.
+Async<aws::Outcome<std::string>> read_code(Lambda* lambda, const aws::RequestContext* context, CodeSource source,
+                                           std::string_view missing);
 /// Judges and stores an uploaded zip. InvalidParameterValueException with AWS's texts for what cannot be unpacked.
 Async<aws::Outcome<package::PackageStore::Stored>> store_code(Lambda* lambda, const aws::RequestContext* context,
                                                               std::string zip);

@@ -79,6 +79,15 @@ aws::Outcome<ports::InvocationRequest> check_invocation(Lambda& lambda, const aw
                                   .trace_header = context.headers.get_or("X-Amzn-Trace-Id", "")};
 }
 
+void answer_trace(const Lambda& lambda, aws::RequestContext& context, ports::InvocationRequest& request) {
+  std::string& header = request.trace_header;
+  if (!header.contains("Root=")) {
+    header = fmt::format("Root=1-{:08x}-{}{}{}", to_epoch_seconds(lambda.system.clock.wall()),
+                         lambda.system.random.hex(24), header.empty() ? "" : ";", header);
+  }
+  context.response_headers.set("X-Amzn-Trace-Id", header);
+}
+
 aws::Error invocation_failure(Lambda& lambda, const aws::RequestContext& context, const ports::FunctionRef& function,
                               const ports::InvocationOutcome& outcome) {
   using Kind = ports::InvocationOutcome::Kind;
@@ -107,6 +116,7 @@ Reply<api::InvocationResponse> invoke(Lambda* lambda, aws::RequestContext* conte
                                    .payload = std::move(in.payload).value_or(""),
                                    .client_context = std::move(in.client_context)});
   if (!request) co_return std::unexpected(std::move(request.error()));
+  answer_trace(*lambda, *context, *request);
   if (type == "DryRun") co_return api::InvocationResponse{.status_code = 204};
   if (lambda->invoker == nullptr) {
     co_return std::unexpected(service_failure(*lambda, *context, Error{Errc::kUnavailable, "no invoker yet"}));

@@ -55,6 +55,7 @@ TEST_F(InvokeTest, EventsAreAcceptedOnceTheyAreQueued) {
   EXPECT_EQ(response.status, 202);
   EXPECT_EQ(response.body, "");
   EXPECT_FALSE(response.headers.contains("X-Amz-Executed-Version"));
+  EXPECT_EQ(response.headers.get_or("X-Amzn-Trace-Id", ""), "Root=1-2-3");
   ASSERT_EQ(world.invoker.enqueued.size(), 1u);
   EXPECT_EQ(world.invoker.enqueued[0].payload, "[1]");
   EXPECT_EQ(world.invoker.enqueued[0].plane, ports::Plane::kAsync);

@@ -61,6 +61,7 @@ Reply<api::InvokeWithResponseStreamResponse> invoke_with_response_stream(Lambda*
                                    .payload = std::move(in.payload).value_or(""),
                                    .client_context = std::move(in.client_context)});
   if (!request) co_return std::unexpected(std::move(request.error()));
+  answer_trace(*lambda, *context, *request);
   if (type == "DryRun") co_return api::InvokeWithResponseStreamResponse{.status_code = 204};
   if (lambda->stream_invoker == nullptr) {
     co_return std::unexpected(service_failure(*lambda, *context, Error{Errc::kUnavailable, "no invoker yet"}));

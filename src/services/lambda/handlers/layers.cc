@@ -123,12 +123,16 @@ Reply<api::PublishLayerVersionResponse> publish_layer_version(Lambda* lambda, aw
   auto ref = layer_ref(*context, in.layer_name);
   if (!ref) co_return std::unexpected(std::move(ref.error()));
   if (ref->account != context->account) co_return std::unexpected(api::access_denied());
-  if (!in.content.zip_file) {
-    co_return std::unexpected(api::invalid_parameter_value("Please provide a source for layer content."));
-  }
+  auto zip = co_await read_code(lambda, context,
+                                {.zip = std::move(in.content.zip_file),
+                                 .bucket = std::move(in.content.s3_bucket),
+                                 .key = std::move(in.content.s3_key),
+                                 .version = std::move(in.content.s3_object_version)},
+                                "Please provide a source for layer content.");
+  if (!zip) co_return std::unexpected(std::move(zip.error()));
   auto guard = co_await lambda->layers.lock(*ref);
-  const auto size = static_cast<std::int64_t>(in.content.zip_file->size());
-  auto code = co_await store_code(lambda, context, std::move(*in.content.zip_file));
+  const auto size = static_cast<std::int64_t>(zip->size());
+  auto code = co_await store_code(lambda, context, std::move(*zip));
   if (!code) co_return std::unexpected(std::move(code.error()));
   auto found = lambda->layers.find(*ref);
   Layer layer = found != nullptr ? *found : Layer{.account = ref->account, .region = ref->region, .name = ref->name};

@@ -82,6 +82,10 @@ Reply<api::ListFunctionsResponse> list_functions(Lambda* lambda, aws::RequestCon
   if (!after) co_return std::unexpected(std::move(after.error()));
   const std::size_t size = page_size(in.max_items, kFunctionsPerPageMax);
   ConfigurationPage page(size);
+  // Nothing is replicated from elsewhere: this region is the master of all it has.
+  if (in.master_region && *in.master_region != "ALL" && *in.master_region != context->region) {
+    co_return api::ListFunctionsResponse{.functions = page.take_items()};
+  }
   if (in.function_version == "ALL") {
     list_all_versions(*lambda, *context, page, *after, size);
   } else {

@@ -39,7 +39,7 @@ Reply<aws::Unit> tag_resource(Lambda* lambda, aws::RequestContext* context, api:
   if (!found) co_return std::unexpected(std::move(found.error()));
   Function function = **found;
   for (auto& [key, value] : in.tags) function.tags[key] = std::move(value);
-  if (auto count = check_tag_count(function.tags.size()); !count) co_return std::unexpected(std::move(count.error()));
+  if (auto count = check_tags(function.tags); !count) co_return std::unexpected(std::move(count.error()));
   co_return co_await commit_tags(lambda, context, std::move(function));
 }
 

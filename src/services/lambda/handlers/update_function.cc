@@ -76,16 +76,23 @@ Reply<api::FunctionConfiguration> update_function_code(Lambda* lambda, aws::Requ
     if (in.dry_run.value_or(false)) co_return to_configuration(function, nullptr, "");
     co_return co_await begin_and_commit(lambda, context, std::move(function), nullptr, in.publish.value_or(false));
   }
-  function.current.code_size = static_cast<std::int64_t>(in.zip_file->size());
+  auto zip = co_await read_code(lambda, context,
+                                {.zip = std::move(in.zip_file),
+                                 .bucket = std::move(in.s3_bucket),
+                                 .key = std::move(in.s3_key),
+                                 .version = std::move(in.s3_object_version)},
+                                kNoFunctionCode);
+  if (!zip) co_return std::unexpected(std::move(zip.error()));
+  function.current.code_size = static_cast<std::int64_t>(zip->size());
   if (in.dry_run.value_or(false)) {
-    auto examined = co_await examine_code(lambda, context, std::move(*in.zip_file));
+    auto examined = co_await examine_code(lambda, context, std::move(*zip));
     if (!examined) co_return std::unexpected(std::move(examined.error()));
     function.current.code_sha256 = examined->sha256;
     function.current.code_unzipped = static_cast<std::int64_t>(examined->unzipped);
     if (auto size = check_unzipped_size(function.current); !size) co_return std::unexpected(std::move(size.error()));
     co_return to_configuration(function, nullptr, "");
   }
-  auto code = co_await store_code(lambda, context, std::move(*in.zip_file));
+  auto code = co_await store_code(lambda, context, std::move(*zip));
   if (!code) co_return std::unexpected(std::move(code.error()));
   function.current.code_sha256 = code->package->sha256;
   function.current.code_unzipped = static_cast<std::int64_t>(code->unzipped);
