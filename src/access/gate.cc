@@ -175,11 +175,13 @@ const std::string& Gate::signing_key(const Signature& signature, const std::stri
 }
 
 aws::Outcome<aws::CallerPtr> Gate::authenticate(const http::Request& request, const Signature* signature,
-                                                const aws::ServiceModel* service) {
+                                                const aws::ServiceModel* service,
+                                                const aws::OperationModel* operation) {
   LD_CHECK(identities_ != nullptr);
   const std::string token = signature == nullptr ? std::string() : session_token_of(request, *signature);
   if (options_.mode == Mode::kOff) return lenient(signature, token).caller;
   if (signature == nullptr) {
+    if (operation != nullptr && is_open(service->name, operation->name)) return aws::CallerPtr();
     return refused("MissingAuthenticationTokenException", "MissingAuthenticationToken", "Missing Authentication Token");
   }
   if (service != nullptr && signature->service != service->signing_name) {
@@ -377,7 +379,7 @@ aws::Outcome<aws::CallerPtr> Gate::admit_url(const http::Request& request, const
                                              const ports::FunctionRef& function) {
   aws::CallerPtr caller;
   if (signature != nullptr) {
-    auto known = authenticate(request, signature, nullptr);
+    auto known = authenticate(request, signature, nullptr, nullptr);
     if (!known) return std::unexpected(std::move(known.error()));
     caller = std::move(*known);
   }

@@ -51,7 +51,8 @@ class Gate final : public aws::AccessControl {
   // aws::AccessControl. authorize() also makes sure, as AWS does, that a function's role may use the queue of a mapping
   // or the dead-letter queue that it is given: InvalidParameterValueException.
   aws::Outcome<aws::CallerPtr> authenticate(const http::Request& request, const aws::sigv4::Signature* signature,
-                                            const aws::ServiceModel* service) override;
+                                            const aws::ServiceModel* service,
+                                            const aws::OperationModel* operation) override;
   aws::Outcome<void> authorize(const aws::RequestContext& context, const aws::OperationModel& operation,
                                const json::Value& input) override;
 

@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "aws/gen/ecr.h"
 #include "aws/gen/iam.h"
 #include "aws/gen/lambda.h"
 #include "aws/gen/logs.h"
+#include "aws/gen/sns.h"
 #include "aws/gen/sqs.h"
 #include "aws/gen/sts.h"
 #include "base/seal.h"
@@ -91,7 +93,7 @@ class GateTest : public ::testing::Test {
   std::string who(const http::Request& request, const aws::ServiceModel& service = aws::lambda::service()) {
     auto signature = aws::sigv4::parse(request);
     LD_CHECK(signature.has_value());
-    auto caller = gate->authenticate(request, *signature ? &**signature : nullptr, &service);
+    auto caller = gate->authenticate(request, *signature ? &**signature : nullptr, &service, nullptr);
     if (!caller) return caller.error().type + "/" + caller.error().query_code + ": " + caller.error().message;
     last = *caller;
     return last->principal.arn;
@@ -331,10 +333,19 @@ TEST_F(GateTest, FunctionUrlsNeedBothActions) {
   EXPECT_TRUE(gate->admit_url(signed_request, &signature, function));
 }
 
+TEST(Operations, LinksInMailsNeedNoSignature) {
+  EXPECT_TRUE(is_open("sns", "ConfirmSubscription"));
+  EXPECT_TRUE(is_open("sns", "Unsubscribe"));
+  EXPECT_FALSE(is_open("sns", "Subscribe"));
+  EXPECT_FALSE(is_open("sqs", "SendMessage"));
+  EXPECT_FALSE(is_open("none", "Unsubscribe"));
+}
+
 // An operation that is served and has no entry would be denied to everybody under enforce.
 TEST(Operations, EveryServedOperationHasItsPermission) {
-  for (const aws::ServiceModel* service : {&aws::lambda::service(), &aws::sqs::service(), &aws::logs::service(),
-                                           &aws::iam::service(), &aws::sts::service()}) {
+  for (const aws::ServiceModel* service :
+       {&aws::lambda::service(), &aws::sqs::service(), &aws::sns::service(), &aws::logs::service(),
+        &aws::ecr::service(), &aws::iam::service(), &aws::sts::service()}) {
     for (const aws::OperationModel* operation : service->operations) {
       if (operation->served) {
         EXPECT_TRUE(has_meaning(service->name, operation->name)) << service->name << ":" << operation->name;

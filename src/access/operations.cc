@@ -15,7 +15,7 @@ namespace {
 enum class On {
   kFree,      ///< needs no permission
   kAll,       ///< "*"
-  kArn,       ///< member is an ARN
+  kArn,       ///< member, or `second`, is an ARN
   kFunction,  ///< member names a function, `second` a qualifier
   kLayer,     ///< member names a layer, `second` a version
   kMapping,   ///< member is the UUID of an event source mapping
@@ -24,8 +24,10 @@ enum class On {
   kQueues,    ///< all queues of account and region
   kLogGroup,  ///< member names a group, `second` a stream
   kLogGroups,
-  kUser,     ///< member names a user; absent: the caller
-  kNewUser,  ///< the same; `second` is a path
+  kTopicName,
+  kRepository,  ///< member names one; absent: all of account and region
+  kUser,        ///< member names a user; absent: the caller
+  kNewUser,     ///< the same; `second` is a path
   kRole,
   kNewRole,
   kGroup,
@@ -39,6 +41,7 @@ struct Rule {
   std::string_view member = {};
   std::string_view second = {};
   std::string_view action = {};  ///< when it is not named as the operation
+  bool open = false;             ///< see is_open()
 };
 
 constexpr Rule kLambda[] = {
@@ -159,6 +162,44 @@ constexpr Rule kLogs[] = {
     {"UntagResource", On::kArn, "resourceArn"},
 };
 
+constexpr Rule kSns[] = {
+    {"AddPermission", On::kArn, "TopicArn"},
+    {"ConfirmSubscription", On::kArn, "TopicArn", {}, {}, true},
+    {"CreateTopic", On::kTopicName, "Name"},
+    {"DeleteTopic", On::kArn, "TopicArn"},
+    {"GetSubscriptionAttributes", On::kAll},
+    {"GetTopicAttributes", On::kArn, "TopicArn"},
+    {"ListSubscriptions", On::kAll},
+    {"ListSubscriptionsByTopic", On::kArn, "TopicArn"},
+    {"ListTagsForResource", On::kArn, "ResourceArn"},
+    {"ListTopics", On::kAll},
+    {"Publish", On::kArn, "TopicArn", "TargetArn"},
+    {"PublishBatch", On::kArn, "TopicArn", {}, "sns:Publish"},
+    {"RemovePermission", On::kArn, "TopicArn"},
+    {"SetSubscriptionAttributes", On::kAll},
+    {"SetTopicAttributes", On::kArn, "TopicArn"},
+    {"Subscribe", On::kArn, "TopicArn"},
+    {"TagResource", On::kArn, "ResourceArn"},
+    {"Unsubscribe", On::kAll, {}, {}, {}, true},
+    {"UntagResource", On::kArn, "ResourceArn"},
+};
+
+constexpr Rule kEcr[] = {
+    {"BatchCheckLayerAvailability", On::kRepository, "repositoryName"},
+    {"BatchDeleteImage", On::kRepository, "repositoryName"},
+    {"BatchGetImage", On::kRepository, "repositoryName"},
+    {"CreateRepository", On::kRepository, "repositoryName"},
+    {"DeleteRepository", On::kRepository, "repositoryName"},
+    {"DescribeImages", On::kRepository, "repositoryName"},
+    {"DescribeRepositories", On::kRepository},
+    {"GetAuthorizationToken", On::kAll},
+    {"ListImages", On::kRepository, "repositoryName"},
+    {"ListTagsForResource", On::kArn, "resourceArn"},
+    {"PutImage", On::kRepository, "repositoryName"},
+    {"TagResource", On::kArn, "resourceArn"},
+    {"UntagResource", On::kArn, "resourceArn"},
+};
+
 constexpr Rule kSts[] = {
     {"AssumeRole", On::kArn, "RoleArn"},
     {"GetCallerIdentity", On::kFree},
@@ -239,12 +280,15 @@ constexpr Rule kIam[] = {
 };
 
 constexpr bool sorted(std::span<const Rule> rules) { return std::ranges::is_sorted(rules, {}, &Rule::operation); }
-static_assert(sorted(kLambda) && sorted(kSqs) && sorted(kLogs) && sorted(kSts) && sorted(kIam));
+static_assert(sorted(kLambda) && sorted(kSqs) && sorted(kLogs) && sorted(kSns) && sorted(kEcr) && sorted(kSts) &&
+              sorted(kIam));
 
 std::span<const Rule> rules_of(std::string_view service) {
   if (service == "lambda") return kLambda;
   if (service == "sqs") return kSqs;
   if (service == "logs") return kLogs;
+  if (service == "sns") return kSns;
+  if (service == "ecr") return kEcr;
   if (service == "sts") return kSts;
   if (service == "iam") return kIam;
   return {};
@@ -317,7 +361,14 @@ void find_resource(Asked& asked, const Rule& rule, const aws::RequestContext& co
   switch (rule.on) {
     case On::kFree:
     case On::kAll: return;
-    case On::kArn: asked.resource = first; return;
+    case On::kArn: asked.resource = first.empty() ? second : first; return;
+    case On::kTopicName:
+      asked.resource = fmt::format("arn:aws:sns:{}:{}:{}", context.region, context.account, first);
+      return;
+    case On::kRepository:
+      asked.resource =
+          fmt::format("arn:aws:ecr:{}:{}:repository/{}", context.region, context.account, first.empty() ? "*" : first);
+      return;
     case On::kFunction: asked.resource = function_arn(context, first, second); return;
     case On::kLayer: asked.resource = layer_arn(context, first, second); return;
     case On::kMapping:
@@ -414,6 +465,11 @@ void add_keys(Asked& asked, const aws::RequestContext& context, std::string_view
 
 bool has_meaning(std::string_view service, std::string_view operation) {
   return find_rule(service, operation) != nullptr;
+}
+
+bool is_open(std::string_view service, std::string_view operation) {
+  const Rule* rule = find_rule(service, operation);
+  return rule != nullptr && rule->open;
 }
 
 Meaning meaning_of(const aws::RequestContext& context, std::string_view operation, const json::Value& input,

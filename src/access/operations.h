@@ -40,4 +40,7 @@ Meaning meaning_of(const aws::RequestContext& context, std::string_view operatio
 /// Whether there is an entry for the operation.
 bool has_meaning(std::string_view service, std::string_view operation);
 
+/// Whether it may also be asked without a signature, because a secret in the request is the permission: links in mails.
+bool is_open(std::string_view service, std::string_view operation);
+
 }  // namespace lambdad::access

@@ -37,11 +37,11 @@ using CallerPtr = std::shared_ptr<const Caller>;
 /// Threading: the loop only. Outlives the dispatcher.
 struct AccessControl {
   virtual ~AccessControl() = default;
-  /// Who signed `request`. `signature` is null when it is not signed; `service` is the operation's, null when the
-  /// request is for none that is known. Null: nobody, and that is allowed. Errors: those of sigv4::verify, and
+  /// Who signed `request`. `signature` is null when it is not signed; `service` and `operation` are what it asks for,
+  /// null when that is not known. Null: nobody, and that is allowed. Errors: those of sigv4::verify, and
   /// MissingAuthenticationToken, UnrecognizedClient, ExpiredToken, all 403.
   virtual Outcome<CallerPtr> authenticate(const http::Request& request, const sigv4::Signature* signature,
-                                          const ServiceModel* service) = 0;
+                                          const ServiceModel* service, const OperationModel* operation) = 0;
   /// Whether the caller in `context` may run `operation` with `input`, whose constraints hold. AccessDeniedException,
   /// 403, with AWS's text.
   virtual Outcome<void> authorize(const RequestContext& context, const OperationModel& operation,

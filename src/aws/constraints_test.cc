@@ -117,9 +117,10 @@ TEST(Constraints, HugeValuesAreCutInTheMessage) {
 }
 
 TEST(Constraints, MembersNotServedAreRefusedByName) {
-  EXPECT_EQ(refusal<lambda::CreateFunction>(
-                R"({"FunctionName":"f","Role":"arn:aws:iam::000000000000:role/r","Code":{"S3Bucket":"b"}})"),
-            "NotImplementedException: lambdad does not serve the member Code.S3Bucket of lambda:CreateFunction.");
+  EXPECT_EQ(
+      refusal<lambda::CreateFunction>(
+          R"({"FunctionName":"f","Role":"arn:aws:iam::000000000000:role/r","Code":{"SourceKMSKeyArn":"b"}})"),
+      "NotImplementedException: lambdad does not serve the member Code.SourceKMSKeyArn of lambda:CreateFunction.");
   EXPECT_EQ(refusal<lambda::CreateFunction>(create(R"(,"VpcConfig":{"SubnetIds":["subnet-1"]})")),
             "NotImplementedException: lambdad does not serve the member VpcConfig of lambda:CreateFunction.");
   // These carry nothing.

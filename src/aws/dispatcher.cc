@@ -90,14 +90,14 @@ struct Dispatcher::Impl {
   }
 
   /// Fills caller and account.
-  Outcome<void> who_asks(const http::Request& request, const sigv4::Signature* signature, const ServiceModel* service,
+  Outcome<void> who_asks(const http::Request& request, const sigv4::Signature* signature, const Route& route,
                          RequestContext& context) {
     if (options.access == nullptr) {
       auto account = signature == nullptr ? std::nullopt : sigv4::account_of(signature->access_key_id);
       if (account) context.account = std::move(*account);
       return {};
     }
-    auto caller = options.access->authenticate(request, signature, service);
+    auto caller = options.access->authenticate(request, signature, route.service, route.operation);
     if (!caller) return std::unexpected(std::move(caller.error()));
     context.caller = std::move(*caller);
     if (context.caller) context.account = context.caller->principal.account;
@@ -171,7 +171,7 @@ Async<http::Response> Dispatcher::handle(http::Request request) {
   std::optional<Error> error;
   if (!signature) {
     error = std::move(signature.error());
-  } else if (auto known = impl.who_asks(request, of, route.service, context); !known) {
+  } else if (auto known = impl.who_asks(request, of, route, context); !known) {
     error = std::move(known.error());
   } else if (route.refusal) {
     error = std::move(*route.refusal);

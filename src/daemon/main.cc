@@ -42,15 +42,16 @@ void add_isolation(CLI::App& command, ServeOptions& options) {
       ->transform(CLI::Validator(not_built, ""));  // runs before the one above
 }
 
-// "nodejs22.x=/path" -> entries; false with a message when one has no '='.
-bool parse_runtimes(const std::vector<std::string>& texts, ServeOptions& options) {
+// "KEY=VALUE" texts -> entries; false with a message when one has no '='.
+bool parse_pairs(const std::vector<std::string>& texts, const char* option, const char* example,
+                 std::map<std::string, std::string>& out) {
   for (const auto& text : texts) {
     const std::size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
-      fmt::print(stderr, "lambdad: --runtime {}: write RUNTIME=PATH, as nodejs22.x=/opt/node22/bin/node\n", text);
+      fmt::print(stderr, "lambdad: {} {}: write {}\n", option, text, example);
       return false;
     }
-    options.runtimes[text.substr(0, equals)] = text.substr(equals + 1);
+    out[text.substr(0, equals)] = text.substr(equals + 1);
   }
   return true;
 }
@@ -98,6 +99,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   ServeOptions options;
   std::vector<std::string> runtimes;
+  std::vector<std::string> remote_accounts;
   bool as_json = false;
 
   CLI::App* serve =
@@ -133,6 +135,11 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   serve->add_option("--region", options.region, "Region of callers that do not sign their requests")
       ->capture_default_str();
+  serve
+      ->add_option("--remote-account", remote_accounts,
+                   "Event sources of this account are served by another lambdad, as 111122223333=http://10.0.0.2:4566; "
+                   "may be repeated")
+      ->type_name("ACCOUNT=URL");
   serve->add_option("--log-level", options.log_level, "debug, info, warn or error")
       ->transform(
           CLI::CheckedTransformer(std::map<std::string, lambdad::LogLevel>{{"debug", lambdad::LogLevel::kDebug},
@@ -158,9 +165,10 @@ int main(int argc, char** argv) {
   serve->add_flag("--no-cpu-limit{false}", options.limit_cpu,
                   "Let functions use whole CPUs instead of the share of their memory size (1,769 MB: one CPU)");
   serve
-      ->add_option("--spares", options.spares,
-                   "Python, Node.js and Ruby processes kept waiting for each of these runtimes in use, so that a cold start "
-                   "does not wait for the interpreter; 0: none")
+      ->add_option(
+          "--spares", options.spares,
+          "Python, Node.js and Ruby processes kept waiting for each of these runtimes in use, so that a cold start "
+          "does not wait for the interpreter; 0: none")
       ->check(CLI::Range(0, 100))
       ->capture_default_str();
   serve->add_flag("--require-isolation", options.require_isolation,
@@ -193,12 +201,23 @@ int main(int argc, char** argv) {
       ->default_str(lambdad::daemon::default_data_directory());
   credentials->add_flag("--json", as_json, "Print JSON, as credential_process of AWS's tools wants it");
 
+  std::string endpoint = "http://127.0.0.1:4566";
+  CLI::App* mappings = app.add_subcommand(
+      "mappings", "Show the event source mappings of a running daemon: lag, pollers, last result, and why");
+  mappings->add_option("--endpoint", endpoint, "Where the daemon listens")->capture_default_str();
+  mappings->add_flag("--json", as_json, "Print JSON");
+
   CLI11_PARSE(app, argc, argv);
   if (*events.command) return lambdad::daemon::events(events.options);
-  if (!parse_runtimes(runtimes, options)) return 2;
+  if (!parse_pairs(runtimes, "--runtime", "RUNTIME=PATH, as nodejs22.x=/opt/node22/bin/node", options.runtimes) ||
+      !parse_pairs(remote_accounts, "--remote-account", "ACCOUNT=URL, as 111122223333=http://10.0.0.2:4566",
+                   options.remote_accounts)) {
+    return 2;
+  }
   if (options.data.empty()) options.data = lambdad::daemon::default_data_directory();
   if (*runtimes_command) return lambdad::daemon::list_runtimes(options, as_json);
   if (*credentials) return lambdad::daemon::credentials(options, as_json);
   if (*doctor) return lambdad::daemon::doctor(options, as_json);
+  if (*mappings) return lambdad::daemon::list_mappings(endpoint, as_json);
   return lambdad::daemon::serve(options);
 }

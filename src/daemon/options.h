@@ -23,6 +23,8 @@ struct ServeOptions {
   /// Concurrent executions of an account in a region; ten times as many invocations a second.
   int account_concurrency = scheduler::kAccountConcurrencyDefault;
   std::string region = "us-east-1";
+  /// Accounts whose event sources are elsewhere, and where. Signed with $AWS_ACCESS_KEY_ID when it is set.
+  std::map<std::string, std::string> remote_accounts;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
   sandbox::Isolation isolation = sandbox::Isolation::kNamespaces;
@@ -66,6 +68,10 @@ int doctor(const ServeOptions& options, bool as_json);
 /// Prints the root's access key of the data directory, as `export` lines, or as JSON for credential_process of AWS's
 /// tools. 1 when there is none.
 int credentials(const ServeOptions& options, bool as_json);
+
+/// Prints what the event source mappings of the daemon at `endpoint`, http://HOST:PORT, are doing, as a table or JSON.
+/// 1 when it does not answer.
+int list_mappings(const std::string& endpoint, bool as_json);
 
 /// $XDG_STATE_HOME/lambdad or ~/.local/state/lambdad; /var/lib/lambdad for root.
 std::string default_data_directory();

@@ -7,6 +7,8 @@
 #include "aws/gen/lambda.h"
 #include "base/json.h"
 #include "daemon/api_caller.h"
+#include "daemon/mappings_page.h"
+#include "daemon/remote_api_caller.h"
 #include "daemon/version.h"
 #include "event_sources/mappings/mapping_service.h"
 #include "event_sources/sqs/sqs_source.h"
@@ -87,6 +89,15 @@ Duration load_clock_offset(Files& files, const std::string& data) {
   auto document = json::parse(*text);
   const json::Value* offset = document ? document->find("offset_ns") : nullptr;
   return offset == nullptr ? Duration{} : Duration{std::max<std::int64_t>(0, offset->as_int64().value_or(0))};
+}
+
+std::optional<aws::sigv4::Credentials> credentials_of_environment() {
+  auto key = environment_variable("AWS_ACCESS_KEY_ID");
+  auto secret = environment_variable("AWS_SECRET_ACCESS_KEY");
+  if (!key || !secret) return std::nullopt;
+  return aws::sigv4::Credentials{.access_key_id = std::move(*key),
+                                 .secret_access_key = std::move(*secret),
+                                 .session_token = environment_variable("AWS_SESSION_TOKEN").value_or("")};
 }
 
 }  // namespace
@@ -170,6 +181,7 @@ struct Daemon::Parts {
   std::unique_ptr<access::Gate> gate;
   std::unique_ptr<aws::Dispatcher> dispatcher;
   std::unique_ptr<LocalApiCaller> api_caller;
+  std::unique_ptr<RemoteApiCaller> source_api;  // of event sources
   package::PackageStore packages;
   package::ImageStore images;
   package::ImageSources image_sources;
@@ -227,6 +239,8 @@ Result<void> Daemon::Parts::make_gate() {
 
 std::string Daemon::Parts::resource_policy(const Arn& resource) const {
   if (resource.service == "lambda") return lambda->resource_policy(resource);
+  if (resource.service == "sqs") return sqs->resource_policy(resource);
+  if (resource.service == "sns") return sns->resource_policy(resource);
   return {};
 }
 
@@ -353,12 +367,19 @@ Result<void> Daemon::connect() {
   p.ecr->serve(*p.dispatcher);
 
   // Event source mappings.
+  std::map<std::string, RemoteEndpoint> remote;
+  for (const auto& [account, url] : p.options.remote_accounts) {
+    LD_TRY(remote[account], RemoteEndpoint::parse(url));
+  }
+  p.source_api =
+      std::make_unique<RemoteApiCaller>(p.system, *p.api_caller, std::move(remote), credentials_of_environment());
   p.mappings = std::make_unique<event_sources::MappingService>(
       p.system, p.log, p.metrics,
       event_sources::MappingService::Options{.data_directory = p.options.data, .durability = p.durability()},
-      *p.invoker, p.lambda->catalog(), *p.api_caller);
+      *p.invoker, p.lambda->catalog(), *p.source_api);
   p.mappings->add_source(std::make_unique<event_sources::SqsSource>(p.mappings->context()));
   p.mappings->register_operations(*p.dispatcher);
+  p.lambda->set_tagged_resources(*p.mappings);
 
   p.function_urls = std::make_unique<function_urls::FunctionUrlService>(
       p.system, p.log, p.metrics,
@@ -419,6 +440,7 @@ void Daemon::open_sites_and_pages() {
                 [&p](Request request) { return p.ecr->archive_upload().handle(std::move(request)); });
   door.add_page("/_aws/sqs/messages",
                 [&p](Request request) { return answered(p.sqs->messages_page(std::move(request))); });
+  door.add_page("/_lambdad/mappings", [&p](Request request) { return mappings_page(*p.mappings, std::move(request)); });
   door.add_page("/_lambdad/mail", [&p](Request request) { return p.sns->mail(std::move(request)); });
 }
 

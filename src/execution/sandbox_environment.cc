@@ -93,7 +93,8 @@ sandbox::SandboxSpec runtime_sandbox_spec(const EnvironmentDeps& deps, const std
 Async<Result<std::unique_ptr<sandbox::Sandbox>>> SandboxEnvironment::make_or_take_sandbox(
     std::shared_ptr<SandboxEnvironment> environment, sandbox::SandboxSpec spec) {
   const EnvironmentDeps& deps = environment->deps_;
-  if (deps.spares != nullptr && !environment->function_->image && spec.network == deps.network && spec.network != sandbox::NetworkPolicy::kInternet) {
+  if (deps.spares != nullptr && !environment->function_->image && spec.network == deps.network &&
+      spec.network != sandbox::NetworkPolicy::kInternet) {
     // What only the environment knows, names and credentials, does not decide.
     auto program = make_process_spec(*environment->function_, environment->interpreter_, EnvironmentFacts{});
     if (program) {

@@ -15,9 +15,9 @@ std::uint64_t hash_of(std::uint32_t slot, int kind, std::string_view text) {
   return std::hash<std::string_view>{}(text) ^ salt;
 }
 
-template <class T>
-void drop(std::vector<T>& from, T value) {
-  const auto at = std::ranges::find(from, value);
+template <class T, class Projection = std::identity>
+void drop(std::vector<T>& from, std::uint32_t value, Projection projection = {}) {
+  const auto at = std::ranges::find(from, value, projection);
   *at = from.back();
   from.pop_back();
 }
@@ -96,6 +96,18 @@ std::size_t PatternSet::crowd(const Condition& condition, const std::vector<Key>
   return most;
 }
 
+// The first condition besides the one waited under that asks for one string and nothing else.
+std::uint32_t PatternSet::guard_of(const Alternative& conditions, std::uint32_t access) {
+  for (std::uint32_t i = 0; i < conditions.size(); ++i) {
+    const Condition& condition = conditions[i];
+    if (i == access || condition.absent || condition.matchers.size() != 1) continue;
+    const Matcher& matcher = condition.matchers.front();
+    if (matcher.kind != MatcherKind::kString) continue;
+    return static_cast<std::uint32_t>(hash_of(condition.slot, static_cast<int>(Key::Kind::kString), matcher.text));
+  }
+  return 0;
+}
+
 PatternSet::Id PatternSet::add(const Pattern& pattern) {
   Id id = static_cast<Id>(patterns_.size());
   if (free_ids_.empty()) {
@@ -127,6 +139,7 @@ PatternSet::Id PatternSet::add(const Pattern& pattern) {
       entry.access = i;
       entry.keys = keys;
     }
+    if (!entry.keys.empty()) entry.guard = guard_of(entry.conditions, entry.access);
     enter(number);
     patterns_[id].push_back(number);
   }
@@ -155,7 +168,7 @@ void PatternSet::enter(std::uint32_t number) {
       slot.any.push_back(number);
       continue;
     }
-    waiting_[key.hash].push_back(number);
+    waiting_[key.hash].push_back({number, entry.guard});
     if (key.kind == Key::Kind::kPrefix) count_length(slot.prefixes, key.length, true);
     if (key.kind == Key::Kind::kSuffix) count_length(slot.suffixes, key.length, true);
     if (key.kind == Key::Kind::kFold) ++slot.folds;
@@ -172,7 +185,7 @@ void PatternSet::leave(std::uint32_t number) {
       continue;
     }
     const auto at = waiting_.find(key.hash);
-    drop(at->second, number);
+    drop(at->second, number, &Waiter::entry);
     if (at->second.empty()) waiting_.erase(at);
     if (key.kind == Key::Kind::kPrefix) count_length(slot.prefixes, key.length, false);
     if (key.kind == Key::Kind::kSuffix) count_length(slot.suffixes, key.length, false);
@@ -189,21 +202,32 @@ void PatternSet::match(const json::Value& event, std::vector<Id>& out) {
     round_ = 1;
   }
   fields_.collect(*object, found_);
-  for (const std::uint32_t number : always_) judge(number, out);
+  present_.fill(0);
+  hashes_.clear();
   for (const std::uint32_t slot : found_.found) {
-    for (const Leaf& leaf : found_.slots[slot]) look_up(slot, *leaf.value, out);
+    for (const Leaf& leaf : found_.slots[slot]) {
+      const std::string* text = leaf.value->if_string();
+      hashes_.push_back(text == nullptr ? 0 : hash_of(slot, static_cast<int>(Key::Kind::kString), *text));
+      const auto guard = static_cast<std::uint32_t>(hashes_.back());
+      present_[guard / 64 % present_.size()] |= std::uint64_t{1} << guard % 64;
+    }
+  }
+  for (const std::uint32_t number : always_) judge(number, out);
+  auto hash = hashes_.begin();
+  for (const std::uint32_t slot : found_.found) {
+    for (const Leaf& leaf : found_.slots[slot]) look_up(slot, *leaf.value, *hash++, out);
   }
   std::ranges::sort(out);
   out.erase(std::ranges::unique(out).begin(), out.end());
 }
 
-void PatternSet::look_up(std::uint32_t number, const json::Value& value, std::vector<Id>& out) {
+void PatternSet::look_up(std::uint32_t number, const json::Value& value, std::uint64_t hash, std::vector<Id>& out) {
   const Slot& slot = slots_[number];
   const auto hashed = [&](Key::Kind kind, std::string_view text) {
     wake(hash_of(number, static_cast<int>(kind), text), out);
   };
   if (const std::string* text = value.if_string()) {
-    hashed(Key::Kind::kString, *text);
+    wake(hash, out);
     for (const auto& [length, count] : slot.prefixes) {
       if (length > text->size()) break;
       hashed(Key::Kind::kPrefix, std::string_view(*text).substr(0, length));
@@ -221,6 +245,7 @@ void PatternSet::look_up(std::uint32_t number, const json::Value& value, std::ve
     hashed(Key::Kind::kWord, "null");
   }
   for (const std::uint32_t entry : slot.any) {
+    if (!may_hold(entries_[entry].guard)) continue;
     if (entries_[entry].conditions[entries_[entry].access].matches(value)) judge(entry, out);
   }
 }
@@ -228,7 +253,9 @@ void PatternSet::look_up(std::uint32_t number, const json::Value& value, std::ve
 void PatternSet::wake(std::uint64_t hash, std::vector<Id>& out) {
   const auto at = waiting_.find(hash);
   if (at == waiting_.end()) return;
-  for (const std::uint32_t number : at->second) judge(number, out);
+  for (const Waiter& waiter : at->second) {
+    if (may_hold(waiter.guard)) judge(waiter.entry, out);
+  }
 }
 
 void PatternSet::judge(std::uint32_t number, std::vector<Id>& out) {

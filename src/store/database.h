@@ -130,8 +130,9 @@ class Database {
     bool gives_way = false;
   };
   /// Creates the file when absent (its directory must exist) and applies the migrations above its recorded version, in
-  /// one transaction. What an earlier process wrote and did not live to sync is durable before anybody can see it. kCorrupt when the file was written by a newer lambdad or is no database of ours;
-  /// kUnavailable for I/O errors and when another process holds the file; kInternal when a migration is wrong. Blocks.
+  /// one transaction. What an earlier process wrote and did not live to sync is durable before anybody can see it.
+  /// kCorrupt when the file was written by a newer lambdad or is no database of ours; kUnavailable for I/O errors and
+  /// when another process holds the file; kInternal when a migration is wrong. Blocks.
   static Result<std::unique_ptr<Database>> open(Loop& loop, std::string path, std::span<const Migration> migrations,
                                                 Options options);
   ~Database();

@@ -231,11 +231,11 @@ class Daemon:
 
     # SDKs
 
-    def client(self, service, **options):
+    def client(self, service, access_key="test", **options):
         import boto3
         from botocore.config import Config
 
-        session = boto3.session.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
+        session = boto3.session.Session(aws_access_key_id=access_key, aws_secret_access_key="test", region_name="us-east-1")
         config = Config(retries={"max_attempts": 0}, read_timeout=120, max_pool_connections=32, **options)
         return session.client(service, endpoint_url=self.url, config=config)
 
@@ -295,9 +295,9 @@ class DaemonTest(unittest.TestCase):
     def queue_arn(self, url):
         return self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 
-    def counts(self, url):
+    def counts(self, url, sqs=None):
         """(waiting, in flight, delayed)"""
-        found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        found = (sqs or self.sqs).get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
         return tuple(int(found["ApproximateNumberOfMessages" + kind]) for kind in ("", "NotVisible", "Delayed"))
 
     def receive_all(self, url):

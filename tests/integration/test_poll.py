@@ -232,3 +232,68 @@ class Mappings(DaemonTest):
             self.send(*expected[start : start + 10])
         self.assertEqual(expected, self.seen_bodies(500))
         self.settled((0, 0, 0))
+
+    def test_filters_decide_what_the_function_sees(self):
+        pattern = json.dumps({"body": {"amount": [{"numeric": [">", 100]}], "kind": [{"anything-but": {"prefix": "test"}}]}})
+        mapping = self.map(FilterCriteria={"Filters": [{"Pattern": pattern}]})
+        self.assertEqual([{"Pattern": pattern}], mapping["FilterCriteria"]["Filters"])
+        wanted = json.dumps({"amount": 101, "kind": "order"})
+        self.send(wanted, json.dumps({"amount": 100, "kind": "order"}), json.dumps({"amount": 200, "kind": "test-order"}), "plain text")
+        self.settled((0, 0, 0))
+        self.assertEqual([wanted], self.seen_bodies(1))
+        with self.assertRaisesRegex(self.lambda_.exceptions.InvalidParameterValueException, "Invalid filter pattern definition."):
+            self.lambda_.update_event_source_mapping(UUID=mapping["UUID"], FilterCriteria={"Filters": [{"Pattern": '{"body": "x"}'}]})
+
+    def test_tags_and_the_overview(self):
+        uuid = self.map()["UUID"]
+        arn = self.lambda_.get_event_source_mapping(UUID=uuid)["EventSourceMappingArn"]
+        self.lambda_.tag_resource(Resource=arn, Tags={"team": "a", "stage": "b"})
+        self.lambda_.untag_resource(Resource=arn, TagKeys=["stage"])
+        self.assertEqual({"team": "a"}, self.lambda_.list_tags(Resource=arn)["Tags"])
+        self.send("raise")
+        self.seen_bodies(1)
+
+        def listed():
+            done = subprocess.run([support.LAMBDAD, "mappings", "--json", "--endpoint", self.daemon.url], capture_output=True, text=True, timeout=60)
+            self.assertEqual(0, done.returncode, done.stderr)
+            (mapping,) = json.loads(done.stdout)
+            return mapping.get("last_result") and mapping
+
+        mapping = support.eventually("the overview shows the result", listed)
+        self.assertEqual("PROBLEM: Function call failed", mapping["last_result"])
+        self.assertEqual({"messages": 0, "in_flight": 1, "delayed": 0}, mapping["lag"])
+        self.assertEqual((1, 1, 0), tuple(mapping["events"][n + "EventCount"] for n in ("Invoked", "FailedInvoke", "Deleted")))
+        table = subprocess.run([support.LAMBDAD, "mappings", "--endpoint", self.daemon.url], capture_output=True, text=True, timeout=60)
+        self.assertIn(uuid, table.stdout)
+
+    def test_a_fifo_queue_gives_each_group_in_order(self):
+        fifo = self.sqs.create_queue(QueueName="source.fifo", Attributes={"FifoQueue": "true", "VisibilityTimeout": "30"})["QueueUrl"]
+        sent = ["%d-%02d" % (number % 3, number) for number in range(30)]
+        for body in sent:
+            self.sqs.send_message(QueueUrl=fifo, MessageBody=body, MessageGroupId=body[0], MessageDeduplicationId=body)
+        self.lambda_.create_event_source_mapping(FunctionName="collect", EventSourceArn=self.queue_arn(fifo), BatchSize=4)
+        events = []
+        support.eventually("30 records", lambda: events.extend(
+            json.loads(m["Body"])["Records"] for m in self.receive_all(self.seen)) or sum(map(len, events)) >= 30)
+        self.assertEqual(sorted(sent), sorted(r["body"] for records in events for r in records))
+        for records in events:
+            for group in "012":
+                bodies = [r["body"] for r in records if r["attributes"]["MessageGroupId"] == group]
+                self.assertEqual(sorted(bodies), bodies)
+
+    def test_the_queue_may_be_at_another_lambdad(self):
+        elsewhere = Daemon()
+        self.addCleanup(elsewhere.close)
+        other = elsewhere.client("sqs", access_key="111122223333")
+        url = other.create_queue(QueueName="far", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
+        here = Daemon("--remote-account", "111122223333=" + elsewhere.url)
+        self.addCleanup(here.close)
+        lambda_, sqs = here.client("lambda"), here.client("sqs")
+        seen = sqs.create_queue(QueueName="seen")["QueueUrl"]
+        support.create_function(lambda_, "collect", COLLECT, Environment={"Variables": {"QUEUE_URL": seen}}, Timeout=20)
+        lambda_.create_event_source_mapping(FunctionName="collect", EventSourceArn="arn:aws:sqs:us-east-1:111122223333:far")
+        other.send_message(QueueUrl=url, MessageBody="from afar")
+        message = support.eventually("the message was processed", lambda: sqs.receive_message(QueueUrl=seen, WaitTimeSeconds=5).get("Messages"))[0]
+        (record,) = json.loads(message["Body"])["Records"]
+        self.assertEqual(("from afar", "arn:aws:sqs:us-east-1:111122223333:far"), (record["body"], record["eventSourceARN"]))
+        support.eventually("it is deleted there", lambda: self.counts(url, other) == (0, 0, 0))

@@ -16,8 +16,8 @@ from test_isolation import ESCAPES, differences, escape_probe
 DIRECTORY = Path(__file__).resolve().parent
 
 # Variables that differ between any two environments.
-OF_THE_ENVIRONMENT = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ENDPOINT_URL",
-                      "_X_AMZN_TRACE_ID")
+OF_THE_ENVIRONMENT = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_LAMBDA_LOG_STREAM_NAME",
+                      "AWS_ENDPOINT_URL", "_X_AMZN_TRACE_ID")
 
 
 def library(answer):

@@ -38,9 +38,12 @@ aws::lambda::EventSourceMappingConfiguration Mapping::shown() const {
 }
 
 json::Value to_document(const Mapping& mapping) {
+  json::Object tags;
+  for (const auto& [key, value] : mapping.tags) tags.append(key, value);
   return json::Object{{"account", mapping.account},
                       {"region", mapping.region},
                       {"enabled", mapping.enabled},
+                      {"tags", std::move(tags)},
                       {"configuration", aws::lambda::to_document(mapping.shown())}};
 }
 
@@ -57,6 +60,13 @@ Result<Mapping> mapping_from_document(json::Value document) {
   mapping.account = *account->if_string();
   mapping.region = *region->if_string();
   mapping.enabled = *enabled->if_bool();
+  // Rows of earlier versions have none.
+  if (const json::Value* tags = document.find("tags"); tags != nullptr && tags->is_object()) {
+    for (const auto& [key, value] : *tags->if_object()) {
+      if (!value.is_string()) return fail(Errc::kCorrupt, "a stored mapping has a tag that is no text");
+      mapping.tags[key] = *value.if_string();
+    }
+  }
   if (auto decoded = aws::lambda::decode(json::Value(*configuration), mapping.configuration); !decoded) {
     return fail(Errc::kCorrupt, "a stored mapping: {}", decoded.error().detail);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,6 +32,7 @@ struct Mapping {
   MappingState state = MappingState::kCreating;
   ports::FunctionRef function;
   Arn source;
+  std::map<std::string, std::string> tags;
 
   const std::string& uuid() const { return *configuration.uuid; }
   /// As clients see it now.
@@ -38,7 +40,7 @@ struct Mapping {
   bool operator==(const Mapping&) const = default;
 };
 
-/// Rows hold the configuration document; account, region and enabled stand beside it.
+/// Rows hold the configuration document; account, region, enabled and tags stand beside it.
 json::Value to_document(const Mapping& mapping);
 /// kCorrupt when the document is not one that to_document() wrote.
 Result<Mapping> mapping_from_document(json::Value document);

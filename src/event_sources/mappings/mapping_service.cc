@@ -15,6 +15,9 @@ namespace {
 // Source: Lambda API reference, ListEventSourceMappings: MaxItems may be larger, a page is not.
 constexpr std::size_t kPageMax = 100;
 
+// Source: Lambda Developer Guide, "Using tags": per resource.
+constexpr std::size_t kTagsMax = 50;
+
 // Sources of AWS that have no EventSource here.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kSourcesNotServed = {{
     {"kinesis", "Kinesis streams"},
@@ -26,6 +29,11 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kSourcesN
 
 std::unexpected<aws::Error> no_such_mapping() {
   return std::unexpected(api::resource_not_found("The resource you requested does not exist."));
+}
+
+aws::Outcome<void> check_tag_count(const std::map<std::string, std::string>& tags) {
+  if (tags.size() <= kTagsMax) return {};
+  return std::unexpected(api::invalid_parameter_value("Number of tags exceeds resource tag limit."));
 }
 
 /// Marks an entry as being changed for as long as it lives.
@@ -104,7 +112,7 @@ Async<void> MappingService::stop() {
 }
 
 void MappingService::poll(Entry& entry) {
-  entry.runtime = source_of(entry.mapping)->make_runtime(entry.mapping);
+  entry.runtime = source_of(entry.mapping)->make_runtime(entry.mapping, entry.counts);
   entry.runtime->start();
 }
 
@@ -207,9 +215,9 @@ MappingService::EntryPtr MappingService::find(const Caller& caller, const std::s
   return mapping.account == caller.account && mapping.region == caller.region ? found->second : nullptr;
 }
 
-aws::Error MappingService::failure(const Caller& caller, const Error& cause) {
+aws::Error MappingService::failure(const std::string& request_id, const Error& cause) {
   context_.log.error("mapping_request_failed",
-                     {{"request_id", caller.request_id}, {"code", to_string(cause.code)}, {"reason", cause.detail}});
+                     {{"request_id", request_id}, {"code", to_string(cause.code)}, {"reason", cause.detail}});
   return api::service_exception("An error occurred and the request cannot be processed.");
 }
 
@@ -233,6 +241,8 @@ Async<MappingService::Change> MappingService::create_step(Caller caller, api::Cr
   mapping.enabled = request.enabled.value_or(true);
   mapping.state = mapping.enabled ? MappingState::kCreating : MappingState::kDisabled;
   mapping.function = std::move(*function);
+  if (request.tags) mapping.tags = *request.tags;
+  if (auto few = check_tag_count(mapping.tags); !few) co_return std::unexpected(std::move(few).error());
   mapping.source = *Arn::parse(*request.event_source_arn);
   const std::string uuid = context_.system.random.uuid_v4();
   Configuration& configuration = mapping.configuration;
@@ -252,7 +262,7 @@ Async<MappingService::Change> MappingService::create_step(Caller caller, api::Cr
   entries_.emplace(uuid, entry);
   if (auto saved = co_await store_->save(mapping); !saved) {
     entries_.erase(uuid);
-    co_return std::unexpected(failure(caller, saved.error()));
+    co_return std::unexpected(failure(caller.request_id, saved.error()));
   }
   entry->committed = true;
   auto answer = mapping.shown();
@@ -296,7 +306,11 @@ Async<MappingService::Change> MappingService::update_step(Caller caller, api::Up
   }
   mapping.configuration.last_modified = context_.system.clock.wall();
   mapping.configuration.state_transition_reason = std::string(source->user_reason());
-  if (auto saved = co_await store_->save(mapping); !saved) co_return std::unexpected(failure(caller, saved.error()));
+  mapping.tags = entry->mapping.tags;  // they change on their own
+  if (auto saved = co_await store_->save(mapping); !saved) {
+    co_return std::unexpected(failure(caller.request_id, saved.error()));
+  }
+  mapping.tags = std::move(entry->mapping.tags);
   entry->mapping = std::move(mapping);
   transitions_.spawn("esm transition", settle(entry));
   co_return entry->mapping.shown();
@@ -315,7 +329,11 @@ Async<MappingService::Change> MappingService::remove_step(Caller caller, std::st
   const Changing changing(entry);
   Mapping mapping = entry->mapping;
   mapping.state = MappingState::kDeleting;
-  if (auto saved = co_await store_->save(mapping); !saved) co_return std::unexpected(failure(caller, saved.error()));
+  mapping.tags = entry->mapping.tags;  // they change on their own
+  if (auto saved = co_await store_->save(mapping); !saved) {
+    co_return std::unexpected(failure(caller.request_id, saved.error()));
+  }
+  mapping.tags = std::move(entry->mapping.tags);
   entry->mapping = std::move(mapping);
   transitions_.spawn("esm transition", settle(entry));
   co_return entry->mapping.shown();
@@ -356,6 +374,46 @@ aws::Outcome<api::ListEventSourceMappingsResponse> MappingService::list(
     page.push_back(mapping.shown());
   }
   return response;
+}
+
+// --- tags -----------------------------------------------------------------------------------------------------------
+
+namespace {
+constexpr std::string_view kArnResource = "event-source-mapping:";
+}
+
+bool MappingService::owns(const std::string& arn) const {
+  const auto parsed = Arn::parse(arn);
+  return parsed && parsed->service == "lambda" && parsed->resource.starts_with(kArnResource);
+}
+
+MappingService::EntryPtr MappingService::find_tagged(const std::string& arn) const {
+  const auto parsed = Arn::parse(arn);
+  const Caller owner{.account = parsed->account, .region = parsed->region, .request_id = {}};
+  return find(owner, parsed->resource.substr(kArnResource.size()));
+}
+
+aws::Outcome<MappingService::Tags> MappingService::tags(const std::string& arn) const {
+  const EntryPtr entry = find_tagged(arn);
+  if (!entry) return std::unexpected(api::resource_not_found("Event source mapping not found: " + arn));
+  return entry->mapping.tags;
+}
+
+Async<aws::Outcome<void>> MappingService::change_tags(std::string arn, Tags set, std::vector<std::string> remove) {
+  const EntryPtr entry = find_tagged(arn);
+  if (!entry) co_return std::unexpected(api::resource_not_found("Event source mapping not found: " + arn));
+  const Tags before = entry->mapping.tags;
+  Tags after = before;
+  for (auto& [key, value] : set) after.insert_or_assign(key, std::move(value));
+  for (const std::string& key : remove) after.erase(key);
+  if (auto few = check_tag_count(after); !few) co_return std::unexpected(std::move(few).error());
+  // At once, so that a change of state that is committed meanwhile carries them.
+  entry->mapping.tags = std::move(after);
+  if (auto saved = co_await store_->save(entry->mapping); !saved) {
+    entry->mapping.tags = before;
+    co_return std::unexpected(failure({}, saved.error()));
+  }
+  co_return aws::Outcome<void>();
 }
 
 }  // namespace lambdad::event_sources

@@ -8,6 +8,7 @@
 #include "aws/dispatcher.h"
 #include "event_sources/mappings/mapping_store.h"
 #include "event_sources/mappings/source.h"
+#include "ports/tags.h"
 
 namespace lambdad::event_sources {
 
@@ -33,7 +34,7 @@ inline constexpr Duration kTransitionTime = 200ms;
 ///
 /// Ownership: owns rows, sources and runtimes; borrows the rest, which outlives it. Threading: the loop only.
 /// End: stop() ends receiving and lets running batches finish; required before destruction once start() was called.
-class MappingService {
+class MappingService final : public ports::TaggedResources {
  public:
   struct Options {
     std::string data_directory;  ///< exists; mappings.db is made in it
@@ -41,7 +42,7 @@ class MappingService {
   };
   MappingService(System& system, Logger& log, Metrics& metrics, Options options, ports::FunctionInvoker& invoker,
                  ports::FunctionCatalog& catalog, ports::ApiCaller& api);
-  ~MappingService();
+  ~MappingService() override;
 
   const SourceContext& context() const { return context_; }
   /// Before start().
@@ -69,13 +70,24 @@ class MappingService {
   aws::Outcome<aws::lambda::ListEventSourceMappingsResponse> list(
       const Caller& caller, const aws::lambda::ListEventSourceMappingsRequest& request) const;
 
+  /// Tags of mappings, by their ARN: arn:aws:lambda:R:A:event-source-mapping:UUID.
+  bool owns(const std::string& arn) const override;
+  aws::Outcome<Tags> tags(const std::string& arn) const override;
+  Async<aws::Outcome<void>> change_tags(std::string arn, Tags set, std::vector<std::string> remove) override;
+
+  /// What every mapping does, for people and tools: {"mappings": [...], "next": UUID}. Of all accounts and regions, by
+  /// UUID, those after `after`, at most `count`; "next" is absent at the end. Asks each source for its lag.
+  /// The members are described in docs/event-source-mappings.md.
+  Async<json::Value> overview(std::string after, std::size_t count);
+
  private:
   /// A mapping and what serves it.
   struct Entry {
     Mapping mapping;
-    std::unique_ptr<MappingRuntime> runtime;  ///< while it polls
-    bool committed = false;                   ///< before, only conflict checks see it
-    bool changing = false;                    ///< a change of it is being checked or committed
+    std::shared_ptr<MappingRuntime> runtime;  ///< while it polls
+    std::shared_ptr<MappingCounts> counts = std::make_shared<MappingCounts>();
+    bool committed = false;  ///< before, only conflict checks see it
+    bool changing = false;   ///< a change of it is being checked or committed
   };
   using EntryPtr = std::shared_ptr<Entry>;
   using Change = aws::Outcome<Configuration>;
@@ -86,7 +98,9 @@ class MappingService {
   aws::Outcome<ports::FunctionRef> find_function(const Caller& caller, const std::string& name) const;
   aws::Outcome<void> check_unique(const Mapping& mapping, const EventSource& source) const;
   EntryPtr find(const Caller& caller, const std::string& uuid) const;
-  aws::Error failure(const Caller& caller, const Error& cause);
+  EntryPtr find_tagged(const std::string& arn) const;
+  Async<json::Value> overview_of(EntryPtr entry);
+  aws::Error failure(const std::string& request_id, const Error& cause);
 
   Async<Change> create_step(Caller caller, aws::lambda::CreateEventSourceMappingRequest request);
   Async<Change> update_step(Caller caller, aws::lambda::UpdateEventSourceMappingRequest request);

@@ -4,7 +4,9 @@
 /// new kind of source is one more EventSource.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -29,6 +31,28 @@ struct SourceContext {
   ports::ApiCaller& api;
 };
 
+/// Records of one mapping since the daemon started, over all its runtimes. Named as the metrics that AWS publishes.
+/// Source: Lambda Developer Guide, "Event source mapping metrics".
+struct MappingCounts {
+  std::uint64_t polled = 0;         ///< PolledEventCount
+  std::uint64_t filtered_out = 0;   ///< FilteredOutEventCount
+  std::uint64_t invoked = 0;        ///< InvokedEventCount: given to the function, each attempt of a batch once
+  std::uint64_t failed_invoke = 0;  ///< FailedInvokeEventCount: of failed and of partially failed batches
+  std::uint64_t deleted = 0;        ///< DeletedEventCount
+};
+
+/// What a runtime is doing, for people.
+struct RuntimeStatus {
+  int pollers = 0;
+  int busy = 0;             ///< pollers whose batch is with the function
+  int pollers_max = 0;      ///< as many may be now: less than the settings allow after throttles and errors
+  std::string last_result;  ///< "OK", "PROBLEM: ..."; empty before the first batch
+  WallTime last_result_at{};
+  std::string problem;  ///< why nothing is received; empty while receiving works
+  /// What waits at the source, in the source's own words and numbers. Absent when it could not be asked.
+  std::optional<json::Object> lag;
+};
+
 /// The pollers of one enabled mapping. A change of the mapping makes a new runtime.
 /// Threading: the loop only. End: stop_polling(), then drain(), then it may be destroyed.
 class MappingRuntime {
@@ -40,6 +64,8 @@ class MappingRuntime {
   virtual Async<void> stop_polling() = 0;
   /// Returns when the batches that were running are settled.
   virtual Async<void> drain() = 0;
+  /// Asks the source for its lag. The runtime may be stopped meanwhile, not destroyed.
+  virtual Async<RuntimeStatus> status() = 0;
 };
 
 /// One kind of source. Threading: the loop only.
@@ -65,7 +91,8 @@ class EventSource {
   /// The answer when `existing` already joins this source and this function.
   virtual aws::Error duplicate(const Mapping& existing) const = 0;
 
-  virtual std::unique_ptr<MappingRuntime> make_runtime(const Mapping& mapping) = 0;
+  virtual std::unique_ptr<MappingRuntime> make_runtime(const Mapping& mapping,
+                                                       std::shared_ptr<MappingCounts> counts) = 0;
 };
 
 }  // namespace lambdad::event_sources

@@ -283,6 +283,72 @@ TEST_F(MappingTest, AnEmptyScalingConfigRemovesIt) {
   EXPECT_FALSE(update(r)->scaling_config);
 }
 
+TEST_F(MappingTest, FiltersAreEchoedAsWritten) {
+  auto r = request();
+  const std::string pattern = "{ \"body\" : {\"n\":[1.0]} }";
+  r.filter_criteria.emplace().filters.emplace().push_back({.pattern = pattern});
+  const auto created = create(r);
+  ASSERT_TRUE(created) << created.error().message;
+  EXPECT_EQ(created->filter_criteria->filters->front().pattern, pattern);
+  r.function_name = "g";
+  r.filter_criteria->filters->clear();
+  EXPECT_FALSE(create(r)->filter_criteria) << "an empty list is none";
+  r.filter_criteria->filters->push_back({.pattern = "word"});
+  r.function_name = "f:live";
+  catalog_.functions["f"] = 3s;
+  const auto refused = create(r);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "Invalid filter pattern definition.");
+}
+
+TEST_F(MappingTest, ProvisionedPollersHaveDefaultsLimitsAndAnEnd) {
+  auto r = request();
+  r.provisioned_poller_config.emplace();
+  EXPECT_EQ(create(r).error().message,
+            "Either MinimumPollers or MaximumPollers are required if ProvisionedPollerConfig is provided.");
+  r.provisioned_poller_config->minimum_pollers = 1;
+  EXPECT_EQ(create(r).error().message,
+            "MinimumPollers should be between [2, 200] and MaximumPollers should be between [MinimumPollers, 10000]");
+  r.provisioned_poller_config->minimum_pollers = 5;
+  r.scaling_config.emplace().maximum_concurrency = 5;
+  EXPECT_THAT(create(r).error().message, testing::StartsWith("Provisioned mode for SQS ESM does not support"));
+  r.scaling_config.reset();
+  const std::string uuid = enabled(r);
+  auto shown = mappings_->get(kCaller, uuid);
+  EXPECT_EQ(shown->provisioned_poller_config->minimum_pollers, 5);
+  EXPECT_EQ(shown->provisioned_poller_config->maximum_pollers, 200);
+  aws::lambda::UpdateEventSourceMappingRequest u;
+  u.uuid = uuid;
+  u.provisioned_poller_config.emplace();
+  EXPECT_FALSE(update(u)->provisioned_poller_config) << "an empty one ends it";
+}
+
+TEST_F(MappingTest, MetricsOfOtherSourcesAreRefused) {
+  auto r = request();
+  r.metrics_config.emplace().metrics.emplace().push_back("KafkaMetrics");
+  EXPECT_EQ(create(r).error().message, "Unsupported MetricsConfig parameter for given event source mapping type.");
+  r.metrics_config->metrics->front() = "EventCount";
+  EXPECT_EQ(create(r)->metrics_config->metrics->front(), "EventCount");
+}
+
+TEST_F(MappingTest, TagsLiveWithTheMapping) {
+  auto r = request();
+  r.tags = {{"team", "a"}, {"stage", "test"}};
+  const auto created = create(r);
+  const std::string arn = *created->event_source_mapping_arn;
+  ASSERT_TRUE(mappings_->owns(arn));
+  EXPECT_FALSE(mappings_->owns("arn:aws:lambda:eu-west-1:111122223333:function:f"));
+  ASSERT_TRUE(sim_.run(mappings_->change_tags(arn, {{"team", "b"}}, {"stage"})));
+  sim_.run_for(1s);
+  restart();
+  EXPECT_EQ(mappings_->tags(arn).value(), (std::map<std::string, std::string>{{"team", "b"}}));
+  ports::TaggedResources::Tags many;
+  for (int i = 0; i < 50; ++i) many[std::to_string(i)] = "x";
+  EXPECT_FALSE(sim_.run(mappings_->change_tags(arn, many, {}))) << "with the one there are 51";
+  const std::string unknown = arn.substr(0, arn.size() - 1) + "x";
+  EXPECT_EQ(mappings_->tags(unknown).error().message, "Event source mapping not found: " + unknown);
+}
+
 TEST_F(MappingTest, AChangedFunctionGetsTheNextMessages) {
   const std::string uuid = enabled(request());
   api::UpdateEventSourceMappingRequest r;

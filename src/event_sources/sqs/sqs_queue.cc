@@ -25,6 +25,34 @@ Async<aws::Outcome<json::Value>> SqsQueue::call(const char* operation, json::Obj
   co_return co_await api_.call(std::move(request));
 }
 
+Async<aws::Outcome<std::vector<std::int64_t>>> SqsQueue::attributes_of(std::string url,
+                                                                       std::vector<std::string> names) {
+  json::Array list;
+  for (const std::string& name : names) list.emplace_back(name);
+  auto answer = co_await call("GetQueueAttributes",
+                              json::Object{{"QueueUrl", std::move(url)}, {"AttributeNames", std::move(list)}});
+  if (!answer) co_return std::unexpected(std::move(answer).error());
+  const json::Value* map = answer->find("Attributes");
+  std::vector<std::int64_t> values;
+  for (const std::string& name : names) {
+    const json::Value* value = map == nullptr ? nullptr : map->find(name);
+    const std::string* text = value == nullptr ? nullptr : value->if_string();
+    std::int64_t number = -1;
+    if (text != nullptr) std::from_chars(text->data(), text->data() + text->size(), number);
+    if (number < 0) co_return std::unexpected(aws::internal_failure());
+    values.push_back(number);
+  }
+  co_return values;
+}
+
+Async<aws::Outcome<SqsQueue::Backlog>> SqsQueue::backlog() {
+  if (auto known = co_await refresh(); !known) co_return std::unexpected(std::move(known).error());
+  auto values = co_await attributes_of(url_, {"ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible",
+                                              "ApproximateNumberOfMessagesDelayed"});
+  if (!values) co_return std::unexpected(std::move(values).error());
+  co_return Backlog{.visible = (*values)[0], .in_flight = (*values)[1], .delayed = (*values)[2]};
+}
+
 Async<aws::Outcome<void>> SqsQueue::refresh() {
   if (learnt_at_ && clock_.mono() - *learnt_at_ < kFactsAge) co_return aws::Outcome<void>();
   auto found = co_await call("GetQueueUrl",
@@ -33,20 +61,10 @@ Async<aws::Outcome<void>> SqsQueue::refresh() {
   const json::Value* url = found->find("QueueUrl");
   if (url == nullptr || !url->is_string()) co_return std::unexpected(aws::internal_failure());
   std::string known_url = *url->if_string();
-  json::Array names;
-  names.emplace_back("VisibilityTimeout");
-  auto attributes = co_await call(
-      "GetQueueAttributes", json::Object{{"QueueUrl", known_url}, {"AttributeNames", json::Value(std::move(names))}});
+  auto attributes = co_await attributes_of(known_url, {"VisibilityTimeout"});
   if (!attributes) co_return std::unexpected(std::move(attributes).error());
-  const json::Value* map = attributes->find("Attributes");
-  const json::Value* timeout = map == nullptr ? nullptr : map->find("VisibilityTimeout");
-  int seconds = -1;
-  if (const std::string* text = timeout == nullptr ? nullptr : timeout->if_string()) {
-    std::from_chars(text->data(), text->data() + text->size(), seconds);
-  }
-  if (seconds < 0) co_return std::unexpected(aws::internal_failure());
   url_ = std::move(known_url);
-  visibility_timeout_ = std::chrono::seconds(seconds);
+  visibility_timeout_ = std::chrono::seconds(attributes->front());
   learnt_at_ = clock_.mono();
   co_return aws::Outcome<void>();
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,6 +35,14 @@ class SqsQueue {
   Async<aws::Outcome<Received>> receive(int count, std::chrono::seconds wait,
                                         std::optional<std::chrono::seconds> visibility_timeout);
 
+  struct Backlog {
+    std::int64_t visible = 0;
+    std::int64_t in_flight = 0;
+    std::int64_t delayed = 0;
+  };
+  /// Messages in the queue, approximately.
+  Async<aws::Outcome<Backlog>> backlog();
+
   struct Deleted {
     std::size_t deleted = 0;
     std::size_t failed = 0;
@@ -44,6 +53,8 @@ class SqsQueue {
 
  private:
   Async<aws::Outcome<json::Value>> call(const char* operation, json::Object input);
+  /// Attributes that are numbers, in the order of `names`.
+  Async<aws::Outcome<std::vector<std::int64_t>>> attributes_of(std::string url, std::vector<std::string> names);
 
   ports::ApiCaller& api_;
   Clock& clock_;

@@ -40,6 +40,15 @@ SqsSettings SqsSettings::of(const Mapping& mapping) {
       c.function_response_types &&
       std::ranges::find(*c.function_response_types, "ReportBatchItemFailures") != c.function_response_types->end();
   if (c.scaling_config) settings.maximum_concurrency = c.scaling_config->maximum_concurrency;
+  if (const auto& provisioned = c.provisioned_poller_config) {
+    settings.provisioned = {.minimum = provisioned->minimum_pollers.value_or(0),
+                            .maximum = provisioned->maximum_pollers.value_or(0)};
+  }
+  if (c.filter_criteria) {
+    auto filter = RecordFilter::compile(*c.filter_criteria, kSqsPayloadKey);
+    LD_CHECK(filter.has_value(), "a filter that was accepted compiles: {}", mapping.uuid());
+    settings.filter = std::move(*filter);
+  }
   return settings;
 }
 
@@ -60,20 +69,21 @@ class SqsRuntime::Counted {
   SqsRuntime& runtime_;
 };
 
-SqsRuntime::SqsRuntime(SourceContext context, SqsSettings settings, SqsPollerLimits limits)
+SqsRuntime::SqsRuntime(SourceContext context, SqsSettings settings, SqsPollerLimits limits,
+                       std::shared_ptr<MappingCounts> counts)
     : context_(context),
       settings_(std::move(settings)),
       limits_(limits),
       queue_(context.api, context.system.clock, settings_.queue),
       style_(SqsRecordStyle::of(settings_.queue, settings_.window)),
-      polled_(context.metrics.counter("lambdad_esm_polled_total", "Records received from event sources.",
-                                      {{"mapping", settings_.mapping_uuid}})),
-      invoked_(context.metrics.counter("lambdad_esm_invoked_total", "Records given to functions.",
-                                       {{"mapping", settings_.mapping_uuid}})),
-      failed_(context.metrics.counter("lambdad_esm_failed_total", "Records whose processing failed.",
-                                      {{"mapping", settings_.mapping_uuid}})),
-      deleted_(context.metrics.counter("lambdad_esm_deleted_total", "Records deleted from their source after success.",
-                                       {{"mapping", settings_.mapping_uuid}})),
+      counts_(std::move(counts)),
+      polled_{counter("polled", "PolledEventCount: records received from event sources."), counts_->polled},
+      filtered_out_{counter("filtered_out", "FilteredOutEventCount: records that no filter wanted."),
+                    counts_->filtered_out},
+      invoked_{counter("invoked", "InvokedEventCount: records given to functions."), counts_->invoked},
+      failed_{counter("failed_invoke", "FailedInvokeEventCount: records whose processing failed."),
+              counts_->failed_invoke},
+      deleted_{counter("deleted", "DeletedEventCount: records deleted from their source."), counts_->deleted},
       pollers_gauge_(context.metrics.gauge("lambdad_esm_pollers", "Pollers of event source mappings.",
                                            {{"mapping", settings_.mapping_uuid}})),
       allowed_(pollers_max()),
@@ -83,7 +93,16 @@ SqsRuntime::SqsRuntime(SourceContext context, SqsSettings settings, SqsPollerLim
 
 SqsRuntime::~SqsRuntime() = default;
 
-void SqsRuntime::start() { add_poller(); }
+Counter& SqsRuntime::counter(std::string_view name, std::string_view help) {
+  return context_.metrics.counter(fmt::format("lambdad_esm_{}_events_total", name), help,
+                                  {{"mapping", settings_.mapping_uuid}});
+}
+
+void SqsRuntime::start() {
+  do {
+    add_poller();
+  } while (pollers_ < pollers_idle());
+}
 
 Async<void> SqsRuntime::stop_polling() {
   stopping_ = true;
@@ -97,7 +116,13 @@ Async<void> SqsRuntime::drain() { co_await batches_.drain(); }
 // --- how many pollers -----------------------------------------------------------------------------------------------
 
 int SqsRuntime::pollers_max() const {
-  return std::min(settings_.maximum_concurrency.value_or(limits_.pollers_max), limits_.pollers_max);
+  if (settings_.provisioned) return settings_.provisioned->maximum * limits_.provisioned_concurrency;
+  return settings_.maximum_concurrency.value_or(limits_.pollers_max);
+}
+
+int SqsRuntime::pollers_idle() const {
+  const int wanted = settings_.provisioned ? settings_.provisioned->minimum : limits_.pollers_idle;
+  return std::max(1, std::min(wanted, allowed_));
 }
 
 void SqsRuntime::add_poller() {
@@ -123,7 +148,8 @@ Async<void> SqsRuntime::grow() {
     bool& growing;
     ~Ended() { growing = false; }
   } ended{growing_};
-  co_await context_.system.clock.sleep_for(limits_.growth_interval);
+  co_await context_.system.clock.sleep_for(settings_.provisioned ? limits_.provisioned_growth_interval
+                                                                 : limits_.growth_interval);
   // Should this one find a batch too, that is reason for the next.
   if (free_pollers() == 0 && pollers_ < allowed_) add_poller();
 }
@@ -182,6 +208,7 @@ Async<SqsRuntime::BatchPtr> SqsRuntime::collect(std::optional<MonoTime> window_e
       context_.log.warn("sqs_poll_failed", {{"mapping", settings_.mapping_uuid},
                                             {"queue", settings_.queue.str()},
                                             {"reason", received.error().message}});
+      problem_ = fmt::format("the queue cannot be polled: {}", received.error().message);
       if (!batch->records.empty()) break;
       if (pollers_ > 1) co_return nullptr;
       co_await context_.system.host_clock.sleep_for(pause);
@@ -189,7 +216,8 @@ Async<SqsRuntime::BatchPtr> SqsRuntime::collect(std::optional<MonoTime> window_e
       continue;
     }
     pause = kQueueErrorMin;
-    if (*received == 0 && batch->records.empty() && pollers_ > std::max(1, std::min(limits_.pollers_idle, allowed_))) {
+    problem_.clear();
+    if (*received == 0 && batch->records.empty() && pollers_ > pollers_idle()) {
       co_return nullptr;
     }
   }
@@ -215,19 +243,59 @@ Async<aws::Outcome<std::size_t>> SqsRuntime::receive(BatchPtr batch, std::chrono
   if (messages == nullptr) co_return std::size_t{0};
   const MonoTime expires = context_.system.clock.mono() + visibility;
   polled_.add(messages->size());
+  std::vector<std::string> unwanted;
+  bool in_order = true;
   for (const json::Value& message : *messages) {
     auto record = make_record(message, style_);
     if (!record) {
       context_.log.error("sqs_message_unreadable", {{"mapping", settings_.mapping_uuid}});
       continue;
     }
-    if (!batch->full && add(*batch, *record, expires)) continue;
+    if (settings_.filter && !settings_.filter->wants(record->text)) {
+      unwanted.push_back(std::move(record->receipt_handle));
+      continue;
+    }
+    if (!in_order || (!batch->full && add(*batch, *record, expires))) continue;
     // Another poller would run the rest of a message group beside its beginning; so in a FIFO queue the rest comes back
     // with its visibility timeout, which keeps the group in order.
-    if (settings_.fifo) break;
+    in_order = !settings_.fifo;
+    if (!in_order) continue;
     waiting_.push_back({std::move(*record), expires});
   }
-  co_return messages->size();
+  const std::size_t count = messages->size();
+  if (!unwanted.empty()) {
+    filtered_out_.add(unwanted.size());
+    batches_.spawn("sqs unwanted", remove_unwanted(std::move(unwanted), context_.system.activity.begin()));
+  }
+  co_return count;
+}
+
+// Should it fail, they come back and are judged again.
+Async<void> SqsRuntime::remove_unwanted(std::vector<std::string> receipt_handles, Activity::Token) {
+  const auto result = co_await queue_.remove(std::move(receipt_handles));
+  deleted_.add(result.deleted);
+}
+
+Async<RuntimeStatus> SqsRuntime::status() {
+  RuntimeStatus status{.pollers = pollers_,
+                       .busy = busy_,
+                       .pollers_max = allowed_,
+                       .last_result = last_result_,
+                       .last_result_at = last_result_at_,
+                       .problem = problem_,
+                       .lag = {}};
+  if (auto backlog = co_await queue_.backlog()) {
+    status.lag.emplace();
+    status.lag->append("messages", backlog->visible);
+    status.lag->append("in_flight", backlog->in_flight);
+    status.lag->append("delayed", backlog->delayed);
+  }
+  co_return status;
+}
+
+void SqsRuntime::note(std::string result) {
+  last_result_ = std::move(result);
+  last_result_at_ = context_.system.clock.wall();
 }
 
 // False when the event would become too large; a single record is taken however large it is.
@@ -277,15 +345,19 @@ Async<void> SqsRuntime::process(BatchPtr batch, Activity::Token token) {
     if (outcome.kind == Kind::kSuccess) {
       --busy_;
       batch->answered.set(true);
+      note("OK");
       co_await settle(batch, std::move(outcome.payload));
       allowed_ = std::min(allowed_ + 1, pollers_max());
       break;
     }
     if (outcome.kind == Kind::kFunctionError || outcome.kind == Kind::kNoSuchFunction) {
       failed_.add(count);
+      note(outcome.kind == Kind::kFunctionError ? "PROBLEM: Function call failed" : "PROBLEM: Function does not exist");
       if (!settings_.report_batch_item_failures || outcome.kind == Kind::kNoSuchFunction) back_off();
       break;
     }
+    note(outcome.kind == Kind::kThrottled ? "PROBLEM: Function call was throttled"
+                                          : "PROBLEM: Function could not be run");
     // Throttled, or the function could not be run for the moment: the same batch again, as long as it is ours. The
     // jitter keeps the pollers of a throttled function from coming back together.
     back_off();
@@ -316,6 +388,7 @@ Async<void> SqsRuntime::settle(BatchPtr batch, std::string response) {
     auto reported = reported_failures(response, known);
     if (!reported) {
       failed_.add(batch->records.size());
+      note("PROBLEM: Function response is no list of batch item failures");
       context_.log.warn("batch_response_invalid",
                         {{"mapping", settings_.mapping_uuid}, {"function", settings_.function.arn().str()}});
       co_return;

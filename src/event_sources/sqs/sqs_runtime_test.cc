@@ -339,6 +339,119 @@ TEST_F(PollerTest, TheNodeBoundsPollers) {
   EXPECT_EQ(invoker_.running, 8);
 }
 
+TEST_F(PollerTest, WhatAMappingAsksForIsNotBoundedByTheNode) {
+  limits_.pollers_max = 2;
+  restart();
+  auto r = request();
+  r.batch_size = 1;
+  r.scaling_config.emplace().maximum_concurrency = 7;
+  sqs_.create("q", 900s);
+  sqs_.send_many("q", 60);
+  invoker_.work = 100s;
+  enabled(r);
+  sim_.run_for(60s);
+  EXPECT_EQ(invoker_.running, 7);
+}
+
+TEST_F(PollerTest, ProvisionedPollersAreKeptAndGrowFasterUpToTheirMaximum) {
+  auto r = request();
+  r.batch_size = 1;
+  r.provisioned_poller_config.emplace().minimum_pollers = 4;
+  r.provisioned_poller_config->maximum_pollers = 6;
+  sqs_.create("q", 900s);
+  enabled(r);
+  sim_.run_for(5min);
+  EXPECT_EQ(sqs_.parked, 4) << "an idle mapping keeps its minimum";
+  invoker_.work = 100s;
+  sqs_.send_many("q", 100);
+  sim_.run_for(1s);
+  EXPECT_NEAR(invoker_.running, 5 + 1000 / 60, 2);
+  sim_.run_for(30s);
+  EXPECT_EQ(invoker_.running, 60) << "ten invocations for each of six pollers";
+}
+
+class FilterTest : public PollerTest {
+ protected:
+  aws::lambda::CreateEventSourceMappingRequest filtered(std::string pattern) {
+    auto r = request();
+    r.filter_criteria.emplace().filters.emplace().push_back({.pattern = std::move(pattern)});
+    return r;
+  }
+  std::uint64_t events(const char* name) {
+    const json::Value all = sim_.run(mappings_->overview("", 100));
+    const json::Value& first = all.find("mappings")->if_array()->front();
+    return static_cast<std::uint64_t>(*first.find("events")->find(name)->as_int64());
+  }
+};
+
+TEST_F(FilterTest, UnwantedMessagesAreDeletedAndTheFunctionNeverSeesThem) {
+  for (int i = 0; i < 20; ++i) sqs_.send("q", fmt::format("{{\"n\":{}}}", i));
+  enabled(filtered(R"({"body": {"n": [{"numeric": [">=", 15]}]}})"));
+  sim_.run_for(1s);
+  std::set<std::string> seen;
+  for (const auto& batch : batches()) seen.insert(batch.begin(), batch.end());
+  EXPECT_THAT(seen, ElementsAre(R"({"n":15})", R"({"n":16})", R"({"n":17})", R"({"n":18})", R"({"n":19})"));
+  EXPECT_EQ(sqs_.size("q"), 0u);
+  EXPECT_EQ(events("PolledEventCount"), 20u);
+  EXPECT_EQ(events("FilteredOutEventCount"), 15u);
+  EXPECT_EQ(events("InvokedEventCount"), 5u);
+  EXPECT_EQ(events("DeletedEventCount"), 20u);
+  EXPECT_EQ(events("FailedInvokeEventCount"), 0u);
+}
+
+TEST_F(FilterTest, UnwantedMessagesFillNoBatch) {
+  auto r = filtered(R"({"body": ["yes"]})");
+  r.batch_size = 20;
+  r.maximum_batching_window_in_seconds = 30;
+  for (int i = 0; i < 40; ++i) sqs_.send("q", i % 2 == 0 ? "yes" : "no");
+  enabled(r);
+  sim_.run_for(1s);
+  EXPECT_THAT(batch_sizes(), ElementsAre(20));
+}
+
+TEST_F(FilterTest, ABatchOfUnwantedMessagesIsNoInvocation) {
+  enabled(filtered(R"({"body": ["yes"]})"));
+  sqs_.send_many("q", 30);
+  sim_.run_for(1min);
+  EXPECT_THAT(batches(), IsEmpty());
+  EXPECT_EQ(sqs_.size("q"), 0u);
+  EXPECT_EQ(sim_.activity().count(), 0u);
+}
+
+TEST_F(FilterTest, AChangedFilterDecidesFromThenOn) {
+  const std::string uuid = enabled(filtered(R"({"body": ["yes"]})"));
+  aws::lambda::UpdateEventSourceMappingRequest r;
+  r.uuid = uuid;
+  r.filter_criteria.emplace();
+  const auto updated = update(r);
+  ASSERT_TRUE(updated);
+  EXPECT_FALSE(updated->filter_criteria);
+  sim_.run_for(1s);
+  sqs_.send("q", "no");
+  sim_.run_for(1s);
+  EXPECT_THAT(batches(), ElementsAre(ElementsAre("no")));
+}
+
+TEST_F(FilterTest, TheOverviewSaysWhatAMappingDoesAndWhyNot) {
+  enabled(filtered(R"({"body": ["yes"]})"));
+  const auto overview = [&] {
+    const json::Value all = sim_.run(mappings_->overview("", 1));
+    EXPECT_EQ(all.find("next"), nullptr);
+    return all.find("mappings")->if_array()->front();
+  };
+  EXPECT_EQ(overview().find("state")->if_string()->c_str(), std::string("Enabled"));
+  EXPECT_EQ(overview().find("pollers")->find("running")->as_int64(), 1);
+  EXPECT_EQ(overview().find("last_result"), nullptr);
+  answer(Kind::kFunctionError);
+  sqs_.send("q", "yes");
+  sim_.run_for(1s);
+  EXPECT_EQ(*overview().find("last_result")->if_string(), "PROBLEM: Function call failed");
+  EXPECT_EQ(overview().find("lag")->find("in_flight")->as_int64(), 1);
+  sqs_.destroy("q");
+  sim_.run_for(1min);
+  EXPECT_THAT(*overview().find("problem")->if_string(), testing::HasSubstr("does not exist"));
+}
+
 TEST_F(PollerTest, FunctionErrorsReduceConcurrencyAndSuccessRestoresIt) {
   sqs_.create("q", 5s);
   sqs_.send_many("q", 400);

@@ -20,7 +20,7 @@ class SqsSource final : public EventSource {
                                  const aws::lambda::UpdateEventSourceMappingRequest& request) const override;
   Async<aws::Outcome<void>> check_source(Mapping mapping) override;
   aws::Error duplicate(const Mapping& existing) const override;
-  std::unique_ptr<MappingRuntime> make_runtime(const Mapping& mapping) override;
+  std::unique_ptr<MappingRuntime> make_runtime(const Mapping& mapping, std::shared_ptr<MappingCounts> counts) override;
 
  private:
   SourceContext context_;

@@ -56,9 +56,15 @@ class FakeSqs final : public ports::ApiCaller {
     if (!queues_.contains(name)) co_return no_queue();
     if (call.operation == "GetQueueUrl") co_return json::Object{{"QueueUrl", "http://sqs/" + name}};
     if (call.operation == "GetQueueAttributes") {
+      const Queue& queue = queues_.at(name);
+      const auto visible =
+          std::ranges::count_if(queue.messages, [&](const Message& m) { return m.visible_at <= sim_.now(); });
       co_return json::Object{
-          {"Attributes",
-           json::Object{{"VisibilityTimeout", std::to_string(queues_.at(name).visibility / std::chrono::seconds(1))}}}};
+          {"Attributes", json::Object{{"VisibilityTimeout", std::to_string(queue.visibility / std::chrono::seconds(1))},
+                                      {"ApproximateNumberOfMessages", std::to_string(visible)},
+                                      {"ApproximateNumberOfMessagesNotVisible",
+                                       std::to_string(static_cast<long>(queue.messages.size()) - visible)},
+                                      {"ApproximateNumberOfMessagesDelayed", "0"}}}};
     }
     if (call.operation == "ReceiveMessage") co_return co_await receive(std::move(name), std::move(call.input));
     if (call.operation == "DeleteMessageBatch") co_return remove(queues_.at(name), call.input);

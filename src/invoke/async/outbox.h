@@ -16,9 +16,9 @@ namespace lambdad::invoke {
 ///
 /// A delivery is a row, committed with the end of its event and removed after the target's own commit; a crash in
 /// between delivers once more. A target that cannot take it for the moment is tried again after 1 s, 2 s, 4 s ... up to
-/// 5 minutes of AWS's time, for about six hours of trying. One that is gone, refuses, or stays away loses the delivery, counted
-/// (lambdad_destination_delivery_failures_total, lambdad_dead_letter_errors_total) and logged, as AWS does.
-/// As with events, only the head of what is due is in memory.
+/// 5 minutes of AWS's time, for about six hours of trying. One that is gone, refuses, or stays away loses the delivery,
+/// counted (lambdad_destination_delivery_failures_total, lambdad_dead_letter_errors_total) and logged, as AWS does. As
+/// with events, only the head of what is due is in memory.
 ///
 /// Ownership: owns its tasks; borrows the rest. Threading: the loop only.
 /// End: stop() lets deliveries that are being made finish; the others stay in the store.

@@ -92,6 +92,7 @@ void LambdaService::set_invoker(ports::FunctionInvoker& invoker) { impl_->lambda
 void LambdaService::set_stream_invoker(ports::StreamInvoker& invoker) { impl_->lambda.stream_invoker = &invoker; }
 void LambdaService::set_object_reader(ports::ObjectReader& objects) { impl_->lambda.objects = &objects; }
 void LambdaService::set_targets(ports::Targets& targets) { impl_->lambda.targets = &targets; }
+void LambdaService::set_tagged_resources(ports::TaggedResources& resources) { impl_->lambda.tagged = &resources; }
 ports::FunctionCatalog& LambdaService::catalog() { return impl_->functions; }
 
 std::string LambdaService::resource_policy(const Arn& resource) const {

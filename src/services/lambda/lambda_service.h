@@ -13,6 +13,7 @@
 #include "ports/functions.h"
 #include "ports/objects.h"
 #include "ports/response_stream.h"
+#include "ports/tags.h"
 #include "ports/targets.h"
 #include "services/lambda/runtimes.h"
 #include "store/database.h"
@@ -58,6 +59,8 @@ class LambdaService {
   void set_object_reader(ports::ObjectReader& objects);
   /// What destinations and dead-letter queues may name; without, no destination is served.
   void set_targets(ports::Targets& targets);
+  /// Whose resources TagResource, UntagResource and ListTags serve besides functions.
+  void set_tagged_resources(ports::TaggedResources& resources);
   ports::FunctionCatalog& catalog();
   /// The policy of a function, version or alias, or of a layer version, as JSON; empty when it has none.
   std::string resource_policy(const Arn& resource) const;

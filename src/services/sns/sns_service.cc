@@ -102,6 +102,10 @@ void SnsService::register_operations(aws::Dispatcher& dispatcher) {
 void SnsService::start() { hub_->start(); }
 Async<void> SnsService::stop() { return hub_->stop(); }
 ports::Target& SnsService::target() { return *target_; }
+std::string SnsService::resource_policy(const Arn& topic) const {
+  const TopicPtr found = hub_->find_topic(topic.str());
+  return found ? found->attributes.policy() : std::string();
+}
 bool SnsService::healthy() const { return hub_->healthy(); }
 
 bool SnsService::is_certificate_path(std::string_view path) {

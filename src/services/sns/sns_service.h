@@ -51,6 +51,9 @@ class SnsService {
   /// kInvalid (no ARN of a topic, a FIFO topic, or a message that SNS refuses), kUnavailable.
   ports::Target& target();
 
+  /// The policy of a topic as JSON; empty when it has the default one, or is not there.
+  std::string resource_policy(const Arn& topic) const;
+
   /// GET /SimpleNotificationService-HASH.pem: the certificate that SigningCertURL names.
   static bool is_certificate_path(std::string_view path);
   Async<http::Response> certificate(http::Request request);

@@ -125,7 +125,7 @@ TEST_F(FifoService, AcceptsAMessageOnceInFiveMinutesWhateverBecameOfIt) {
   const Value first = send_to_group(queue, "g", "m");
   remove(queue, receive(queue).at(0));
   sim.run_for(299s);
-  const Value again = send_to_group(queue, "other group", "m");
+  const Value again = send_to_group(queue, "other-group", "m");
   EXPECT_EQ(text(again, "MessageId"), text(first, "MessageId"));
   EXPECT_EQ(text(again, "SequenceNumber"), text(first, "SequenceNumber"));
   EXPECT_THAT(receive(queue), IsEmpty());

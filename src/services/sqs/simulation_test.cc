@@ -68,10 +68,10 @@ struct Simulation : Service {
     queue = create("q" + suffix, attributes);
   }
 
-  // --- operations; each applies what it learns at the moment of its answer
+  // --- operations; each applies what it learns at the moment of its answer, unless the process it was given to, the
+  // one of life `born`, has died
 
-  Async<void> send_one(std::string body) {
-    const int born = life;
+  Async<void> send_one(std::string body, int born) {
     if (!messages[body].first_sent_at) messages[body].first_sent_at = sim.wall();
     Object input{{"QueueUrl", queue}, {"MessageBody", body}};
     if (kind == Kind::kFifo) {
@@ -90,8 +90,7 @@ struct Simulation : Service {
     if (kind == Kind::kFifo) sent.sequence = text(*outcome, "SequenceNumber");
   }
 
-  Async<void> receive_some(int max, Duration visibility) {
-    const int born = life;
+  Async<void> receive_some(int max, Duration visibility, int born) {
     const WallTime at = sim.wall();
     // Until the answer is here, anybody may have been received.
     std::map<std::string, std::pair<bool, unsigned>> before;
@@ -158,8 +157,7 @@ struct Simulation : Service {
     if (kind == Kind::kFifo) sent.sequence = attribute(message, "SequenceNumber");
   }
 
-  Async<void> delete_one(std::string body, bool with_old_handle) {
-    const int born = life;
+  Async<void> delete_one(std::string body, bool with_old_handle, int born) {
     Sent& before = messages[body];
     const std::string handle = with_old_handle ? before.old_handle : before.handle;
     const bool holds = before.handle_is_last && sim.wall() < before.hidden_until;
@@ -184,8 +182,7 @@ struct Simulation : Service {
     if (is_certain) sent.deleted = true;
   }
 
-  Async<void> change_one(std::string body, Duration visibility) {
-    const int born = life;
+  Async<void> change_one(std::string body, Duration visibility, int born) {
     Sent& before = messages[body];
     const WallTime at = sim.wall();
     const bool was_certain = before.handle_is_last && alone;
@@ -201,6 +198,7 @@ struct Simulation : Service {
   }
 
   Async<void> any_operation() {
+    const int born = life;
     const auto pick = [&]() -> std::string {
       std::vector<std::string> received;
       for (const auto& [body, sent] : messages) {
@@ -222,24 +220,24 @@ struct Simulation : Service {
           ++next;
           messages[body].group = std::string(1, static_cast<char>('a' + below(3)));
         }
-        return send_one(body);
+        return send_one(body, born);
       }
       case 3:
       case 4:
-      case 5: return receive_some(1 + static_cast<int>(below(10)), std::chrono::seconds(5 + below(40)));
+      case 5: return receive_some(1 + static_cast<int>(below(10)), std::chrono::seconds(5 + below(40)), born);
       case 6: {
         const std::string body = pick();
         if (body.empty()) break;
         const bool old = below(4) == 0 && !messages[body].old_handle.empty();
-        return delete_one(body, old);
+        return delete_one(body, old, born);
       }
       case 7: {
         const std::string body = pick();
         if (body.empty()) break;
-        return change_one(body, std::chrono::seconds(below(40)));
+        return change_one(body, std::chrono::seconds(below(40)), born);
       }
     }
-    return receive_some(1, 5s);
+    return receive_some(1, 5s, born);
   }
 
   // --- the world

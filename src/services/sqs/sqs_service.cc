@@ -115,6 +115,10 @@ http::Response SqsService::messages_page(http::Request request) const {
   return messages_page_->handle(std::move(request));
 }
 ports::Target& SqsService::target() { return *target_; }
+std::string SqsService::resource_policy(const Arn& queue) const {
+  const LiveQueuePtr found = broker_->find_arn(queue.str());
+  return found ? found->attributes.policy() : std::string();
+}
 bool SqsService::healthy() const { return broker_->healthy(); }
 Async<void> SqsService::stop() { return broker_->stop(); }
 

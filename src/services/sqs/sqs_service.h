@@ -44,6 +44,9 @@ class SqsService {
   /// kInvalid (no ARN of a queue, or a body or an attribute that SQS refuses), kUnavailable.
   ports::Target& target();
 
+  /// The policy of a queue as JSON; empty when it has none, or is not there.
+  std::string resource_policy(const Arn& queue) const;
+
   /// GET and POST /_aws/sqs/messages...: the messages of a queue, for people; see handlers/messages_page.h.
   http::Response messages_page(http::Request request) const;
 

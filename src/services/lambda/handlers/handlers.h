@@ -6,6 +6,7 @@
 #include "aws/gen/lambda.h"
 #include "ports/objects.h"
 #include "ports/response_stream.h"
+#include "ports/tags.h"
 #include "ports/targets.h"
 #include "services/lambda/code_signing.h"
 #include "services/lambda/function_name.h"
@@ -29,6 +30,7 @@ struct Lambda {
   ports::StreamInvoker* stream_invoker = nullptr;
   ports::ObjectReader* objects = nullptr;  ///< null: there is no bucket
   ports::Targets* targets = nullptr;
+  ports::TaggedResources* tagged = nullptr;  ///< resources whose tags are kept elsewhere
   int account_concurrency = 0;
   std::string code_url_key;  ///< secret of this process
 };

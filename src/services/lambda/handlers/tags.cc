@@ -1,4 +1,4 @@
-// TagResource, UntagResource, ListTags. Tags belong to functions; other resources have none here.
+// TagResource, UntagResource, ListTags: of functions, and of what the daemon connected besides (ports/tags.h).
 #include "services/lambda/handlers/handlers.h"
 #include "services/lambda/settings.h"
 
@@ -26,9 +26,23 @@ Reply<aws::Unit> commit_tags(Lambda* lambda, aws::RequestContext* context, Funct
   co_return aws::Unit{};
 }
 
+bool kept_elsewhere(const Lambda& lambda, const std::string& resource) {
+  return lambda.tagged != nullptr && lambda.tagged->owns(resource);
+}
+
+Reply<aws::Unit> change_elsewhere(Lambda* lambda, std::string resource, ports::TaggedResources::Tags set,
+                                  std::vector<std::string> remove) {
+  auto changed = co_await lambda->tagged->change_tags(std::move(resource), std::move(set), std::move(remove));
+  if (!changed) co_return std::unexpected(std::move(changed.error()));
+  co_return aws::Unit{};
+}
+
 }  // namespace
 
 Reply<aws::Unit> tag_resource(Lambda* lambda, aws::RequestContext* context, api::TagResourceRequest in) {
+  if (kept_elsewhere(*lambda, in.resource)) {
+    co_return co_await change_elsewhere(lambda, std::move(in.resource), std::move(in.tags), {});
+  }
   auto ref = tagged_function(*context, in.resource);
   if (!ref) co_return std::unexpected(std::move(ref.error()));
   if (in.tags.empty()) {
@@ -44,6 +58,9 @@ Reply<aws::Unit> tag_resource(Lambda* lambda, aws::RequestContext* context, api:
 }
 
 Reply<aws::Unit> untag_resource(Lambda* lambda, aws::RequestContext* context, api::UntagResourceRequest in) {
+  if (kept_elsewhere(*lambda, in.resource)) {
+    co_return co_await change_elsewhere(lambda, std::move(in.resource), {}, std::move(in.tag_keys));
+  }
   auto ref = tagged_function(*context, in.resource);
   if (!ref) co_return std::unexpected(std::move(ref.error()));
   auto guard = co_await lambda->functions.lock(*ref);
@@ -55,6 +72,11 @@ Reply<aws::Unit> untag_resource(Lambda* lambda, aws::RequestContext* context, ap
 }
 
 Reply<api::ListTagsResponse> list_tags(Lambda* lambda, aws::RequestContext* context, api::ListTagsRequest in) {
+  if (kept_elsewhere(*lambda, in.resource)) {
+    auto tags = lambda->tagged->tags(in.resource);
+    if (!tags) co_return std::unexpected(std::move(tags.error()));
+    co_return api::ListTagsResponse{.tags = std::move(*tags)};
+  }
   auto ref = tagged_function(*context, in.resource);
   if (!ref) co_return std::unexpected(std::move(ref.error()));
   auto found = find_function(*lambda, *ref);
